@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A checkpoint: tensors, and for each block of each tensor the piece of a source file that holds it.
+ *
+ * Invariants, established by checkpoint_finish(): every block of every tensor has a piece; all pieces of a tensor have the
+ * dtype of the tensor and the bytes of its block; block boundaries lie on whole bytes; names are unique over tensors and
+ * outside together; both lists are in natural order. A block's piece is that of the first rank of its replica group that
+ * holds it, within the lowest stage that holds the whole tensor.
+ *
+ * Built once by a checkpoint_builder, then read-only.
+ */
+#ifndef LAYOUT_CHECKPOINT_H
+#define LAYOUT_CHECKPOINT_H
+
+#include "layout/arena.h"
+#include "layout/error.h"
+#include "layout/safetensors.h"
+#include "layout/strategy.h"
+
+#define CHECKPOINT_OUTSIDE_MAX (UINT64_C(1) << 20) /* bytes: a larger tensor outside the strategy may be a slice */
+
+struct piece {
+	uint64_t offset; /* bytes from the start of the source file */
+	uint32_t source; /* the caller's number of the file */
+};
+
+struct tensor {
+	const char *name;
+	const uint64_t *shape;      /* [axes], elements */
+	const struct piece *pieces; /* [grid.blocks] */
+	struct grid grid;
+	uint64_t bytes;
+	enum dtype dtype;
+	uint32_t axes;
+};
+
+/* A name that a view does not show, and why. */
+struct checkpoint_note {
+	const char *name, *why;
+};
+
+struct checkpoint {
+	const struct tensor *tensors; /* the model's parameters */
+	uint64_t count;
+	const struct tensor *outside; /* parameters outside the strategy (counters), whole, of the lowest rank there is */
+	uint64_t outside_count;
+	const struct safetensors_meta *meta; /* united metadata of the sources, by first source that has the key */
+	uint64_t meta_count;
+	const struct checkpoint_note *notes; /* left out: filtered, accumulators, in the strategy but in no file ... */
+	uint64_t note_count;
+};
+
+struct checkpoint_options {
+	const struct strategy *strategy;  /* NULL: every file holds whole tensors */
+	const char *const *filter;        /* [filter_count] name prefixes to drop */
+	uint64_t filter_count;
+	bool outside_rank0;               /* trust rank 0 for tensors outside the strategy, whatever their shapes */
+};
+
+struct checkpoint_builder;
+
+/* Starts a checkpoint in `arena`. NULL without memory. `options` must outlive the builder; free with checkpoint_abandon() unless finished. */
+struct checkpoint_builder *checkpoint_begin(struct arena *arena, const struct checkpoint_options *options);
+
+/*
+ * Adds one file: of `rank` (ascending over calls; without a strategy any number), known to the caller as `source`, named `path` in messages
+ * (copied). `st` is needed only during the call. -EINVAL when it contradicts the strategy or an earlier file.
+ */
+int checkpoint_add(struct checkpoint_builder *builder, uint32_t rank, uint32_t source, const char *path, const struct safetensors *st, struct error *err);
+
+/* Proves the invariants. -EINVAL, and -ENODATA when a block has no piece (the message names the ranks that would hold it). Frees the builder in any case. */
+int checkpoint_finish(struct checkpoint_builder *builder, struct checkpoint **out, struct error *err);
+
+void checkpoint_abandon(struct checkpoint_builder *builder);
+
+/* The tensor called `name` among `count` in natural order, or NULL. */
+const struct tensor *checkpoint_find(const struct tensor *tensors, uint64_t count, const char *name);
+
+#endif

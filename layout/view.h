@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A view is a function from a checkpoint to a directory of images; each builder is a file of its own (view_*.c).
+ *
+ * Invariants: paths are unique, relative, with '/' between folders; the same checkpoint and options give the same bytes on
+ * every host.
+ */
+#ifndef LAYOUT_VIEW_H
+#define LAYOUT_VIEW_H
+
+#include "layout/checkpoint.h"
+#include "layout/image.h"
+
+struct view_file {
+	const char *path; /* "model-00001-of-00002.safetensors" */
+	const struct image *image;
+};
+
+struct view {
+	struct view_file *files; /* [count] */
+	uint64_t count, capacity;
+};
+
+enum view_index {
+	VIEW_INDEX_MS, /* param_name_map.json and hyper_param.safetensors */
+	VIEW_INDEX_HF, /* model.safetensors.index.json */
+};
+
+struct view_options {
+	uint64_t part_size; /* most bytes of tensors in a part; a larger tensor has a part of its own */
+	enum view_index index;
+};
+
+/* The model as one directory. The view points into the checkpoint, which must live as long. */
+int view_unified(const struct checkpoint *ckpt, const struct view_options *options, struct arena *arena, struct view *out, struct error *err);
+
+#endif
