@@ -24,20 +24,24 @@ struct run {
 	uint64_t src_stride, dst_stride; /* bytes from row to row; meaningless with one row */
 };
 
-/* One extent's intersection, collapsed to the fewest axes; see plan.c. */
+/* A block of an image laid over the grid of its tensor's pieces, collapsed to the fewest axes; see plan.c. */
 struct plan_cut {
-	uint32_t axes, column;
-	uint64_t start[BOX_AXES], count[BOX_AXES]; /* the image's block; the last axis in bytes */
-	uint64_t width[BOX_AXES];                  /* of a source block */
-	uint64_t dst_stride[BOX_AXES], src_stride[BOX_AXES]; /* bytes */
-	uint32_t block_stride[BOX_AXES], block0;
+	uint32_t axes;   /* at least 1 */
+	uint32_t block0; /* contribution of the collapsed axes to the number of the source block */
+	struct plan_axis {
+		uint64_t start, count;           /* of the image's block: elements, on the last axis bytes */
+		uint64_t width;                  /* of a source block, likewise */
+		uint64_t dst_stride, src_stride; /* bytes from one to the next along this axis */
+		uint32_t block_stride;           /* source blocks from one to the next along this axis */
+	} axis[BOX_AXES];
 };
 
 struct plan {
 	const struct image *image;
-	const struct extent *extent; /* NULL before the first and after the last */
-	uint64_t at, end, base;      /* in the image: next byte, end of the range, start of the range */
-	struct plan_cut cut;         /* of `extent` when it is a block */
+	const struct extent *extent; /* that holds `at` */
+	uint64_t base, at, end;      /* in the image: the range's start, the next byte, the range's end */
+	uint64_t column;             /* bytes of the rows at `at` that earlier runs have taken */
+	struct plan_cut cut;         /* of `extent`, when it is a block */
 };
 
 /* Plans [offset, offset + len) of the image, which must lie inside it. */
