@@ -34,27 +34,37 @@ struct tensor {
 	uint32_t axes;
 };
 
-/* A name that a view does not show, and why. */
-struct checkpoint_note {
-	const char *name, *why;
-};
-
 struct checkpoint {
 	const struct tensor *tensors; /* the model's parameters */
 	uint64_t count;
 	const struct tensor *outside; /* parameters outside the strategy (counters), whole, of the lowest rank there is */
 	uint64_t outside_count;
-	const struct safetensors_meta *meta; /* united metadata of the sources, by first source that has the key */
+	const struct pair *meta; /* united metadata of the sources, by first source that has the key */
 	uint64_t meta_count;
-	const struct checkpoint_note *notes; /* left out: filtered, accumulators, in the strategy but in no file ... */
+	const struct pair *notes; /* names that are left out, and why: filtered, accumulators, in the strategy but in no file ... */
 	uint64_t note_count;
 };
 
+enum checkpoint_kind {
+	CHECKPOINT_SHARDED,    /* each file is a rank's, cut as the strategy says */
+	CHECKPOINT_REPLICATED, /* each file is a rank's and holds whole tensors; the first rank that has one serves it */
+	CHECKPOINT_UNIFIED,    /* files hold whole tensors, each tensor in one file */
+};
+
 struct checkpoint_options {
-	const struct strategy *strategy;  /* NULL: every file holds whole tensors */
-	const char *const *filter;        /* [filter_count] name prefixes to drop */
+	enum checkpoint_kind kind;
+	const struct strategy *strategy; /* of CHECKPOINT_SHARDED, else NULL */
+	const char *const *filter;       /* [filter_count] name prefixes to drop */
 	uint64_t filter_count;
-	bool outside_rank0;               /* trust rank 0 for tensors outside the strategy, whatever their shapes */
+	bool outside_rank0;              /* trust rank 0 for tensors outside the strategy, whatever their shapes */
+};
+
+/* One source file, as checkpoint_add() takes it. */
+struct checkpoint_file {
+	const char *path; /* for messages; must live as long as the builder */
+	uint32_t rank;    /* ascending over calls; 0 for CHECKPOINT_UNIFIED */
+	uint32_t source;  /* the caller's number of the file, for its pieces */
+	bool outside;     /* CHECKPOINT_UNIFIED: the file is hyper_param.safetensors */
 };
 
 struct checkpoint_builder;
@@ -63,15 +73,19 @@ struct checkpoint_builder;
 struct checkpoint_builder *checkpoint_begin(struct arena *arena, const struct checkpoint_options *options);
 
 /*
- * Adds one file: of `rank` (ascending over calls; without a strategy any number), known to the caller as `source`, named `path` in messages
- * (copied). `st` is needed only during the call. -EINVAL when it contradicts the strategy or an earlier file.
+ * Adds one file. `st` is needed only during the call; offsets become those in the file. -EINVAL when it contradicts the
+ * strategy or an earlier file; the message then begins with the path.
  */
-int checkpoint_add(struct checkpoint_builder *builder, uint32_t rank, uint32_t source, const char *path, const struct safetensors *st, struct error *err);
+int checkpoint_add(struct checkpoint_builder *builder, const struct checkpoint_file *file, const struct safetensors *st,
+		   struct error *err);
 
 /* Proves the invariants. -EINVAL, and -ENODATA when a block has no piece (the message names the ranks that would hold it). Frees the builder in any case. */
 int checkpoint_finish(struct checkpoint_builder *builder, struct checkpoint **out, struct error *err);
 
 void checkpoint_abandon(struct checkpoint_builder *builder);
+
+/* True when every cut of `grid` through a tensor of `shape` falls between bytes; only types under 8 bits can fail. */
+bool checkpoint_whole_bytes(const struct grid *grid, const uint64_t *shape, enum dtype dtype);
 
 /* The tensor called `name` among `count` in natural order, or NULL. */
 const struct tensor *checkpoint_find(const struct tensor *tensors, uint64_t count, const char *name);

@@ -15,8 +15,10 @@
 #include "layout/bytes.h"
 #include "layout/dtype.h"
 #include "layout/error.h"
+#include "layout/pairs.h"
 
 #define SAFETENSORS_HEADER_MAX UINT64_C(100000000) /* bytes of JSON; the crate's MAX_HEADER_SIZE */
+#define safetensors_meta pair
 #define SAFETENSORS_ALIGN 4096                     /* our headers end so that the data starts on a page */
 
 struct safetensors_entry {
@@ -27,13 +29,9 @@ struct safetensors_entry {
 	enum dtype dtype;
 };
 
-struct safetensors_meta {
-	const char *key, *value;
-};
-
 struct safetensors {
 	const struct safetensors_entry *entries; /* [count], by begin */
-	const struct safetensors_meta *meta;     /* [meta_count], as in the file */
+	const struct pair *meta;                 /* [meta_count], as in the file */
 	uint64_t count, meta_count;
 	uint64_t data_start; /* bytes from the start of the file: 8 + header length */
 };

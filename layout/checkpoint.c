@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Building a checkpoint. While files are added, every parameter of the strategy has a `held` for each stage that lists it, and
+ * every tensor beside the strategy has one too: what the first file says of it, and the pieces found so far. checkpoint_finish() turns the held tensors that are whole into the model.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "layout/checkpoint.h"
+#include "layout/held.h"
+#include "layout/names.h"
+#include "layout/natural.h"
+#include "layout/pairs.h"
+#include "layout/sharding.h"
+
+struct checkpoint_builder {
+	struct arena *arena;
+	struct checkpoint_options options;
+	struct held *sharded;          /* [strategy->count], as the strategy's entries */
+	struct held *whole;            /* [whole_names.count, room for .capacity], by number */
+	uint32_t whole_room;
+	struct names whole_names;
+	struct pairs meta, notes;
+	uint32_t first_rank;
+	bool any;
+};
+
+/* The counters that CheckpointMonitor appends (facts: mindformers save side). Where no strategy says what is a parameter, they are none. */
+static const char *const counters[] = { "epoch_num", "step_num", "global_step", "loss_scale", "global_batch_size", "learning_rate" };
+
+static bool has_prefix(const char *name, const char *prefix)
+{
+	return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+static int note(struct checkpoint_builder *b, const char *name, const char *why)
+{
+	return pairs_add(&b->notes, name, why);
+}
+
+struct checkpoint_builder *checkpoint_begin(struct arena *arena, const struct checkpoint_options *options)
+{
+	struct checkpoint_builder *b = calloc(1, sizeof(*b));
+	uint64_t entries = options->strategy ? options->strategy->count : 0;
+
+	if (!b)
+		return NULL;
+	b->arena = arena;
+	b->options = *options;
+	b->whole_names = names_new(arena);
+	b->meta = b->notes = pairs_new(arena);
+	b->sharded = arena_alloc(arena, entries, sizeof(*b->sharded));
+	for (uint64_t i = 0; b->sharded && i < entries; i++)
+		b->sharded[i] = held_new(options->strategy->entries[i].name, options->strategy->entries[i].layout->grid.blocks);
+	if (b->sharded)
+		return b;
+	checkpoint_abandon(b);
+	return NULL;
+}
+
+void checkpoint_abandon(struct checkpoint_builder *builder)
+{
+	free(builder);
+}
+
+/* Why a name is dropped before anything else is asked of it; NULL when it is not. */
+static const char *dropped(const struct checkpoint_builder *b, const char *name)
+{
+	for (uint64_t i = 0; i < b->options.filter_count; i++)
+		if (has_prefix(name, b->options.filter[i]))
+			return "dropped by -o filter";
+	return has_prefix(name, "accu_grads") ? "a gradient accumulator belongs to no model" : NULL;
+}
+
+static int add_shard(struct checkpoint_builder *b, const struct strategy_entry *entry, const struct safetensors_entry *e,
+		     const struct checkpoint_file *file, struct error *err)
+{
+	const struct strategy *s = b->options.strategy;
+	const struct layout *layout = entry->layout;
+
+	if (e->axes != layout->axes) {
+		char shape[HELD_SHAPE_TEXT];
+
+		return error_set(err, -EINVAL, "tensor \"%s\": shape %s has %u axes, but its tensor map in the strategy has %u", e->name,
+				 held_shape_text(shape, e->shape, e->axes), e->axes, layout->axes);
+	}
+	return held_add(&b->sharded[entry - s->entries], e, file, sharding_block(layout, file->rank % s->per_stage), b->arena, err);
+}
+
+static bool is_counter(const char *name)
+{
+	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
+		if (strcmp(name, counters[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool room_for_whole(struct checkpoint_builder *b)
+{
+	uint32_t have = b->whole_names.count, room = have ? have * 2 : 32;
+
+	if (have < b->whole_room)
+		return true;
+
+	struct held *bigger = arena_alloc(b->arena, room, sizeof(*bigger));
+
+	if (!bigger)
+		return false;
+	if (have)
+		memcpy(bigger, b->whole, have * sizeof(*bigger));
+	b->whole = bigger;
+	b->whole_room = room;
+	return true;
+}
+
+/* The held of a tensor that the strategy does not know, new or old; NULL without memory. */
+static struct held *whole_of(struct checkpoint_builder *b, const char *name)
+{
+	uint32_t i = names_find(&b->whole_names, name);
+
+	if (i != NAMES_NONE)
+		return &b->whole[i];
+
+	char *own = arena_strndup(b->arena, name, strlen(name));
+
+	if (!own || !room_for_whole(b) || (i = names_add(&b->whole_names, own)) == NAMES_NONE)
+		return NULL;
+	b->whole[i] = held_new(own, 1);
+	return &b->whole[i];
+}
+
+static int check_outside(const struct checkpoint_builder *b, const struct held *h, const struct safetensors_entry *e, struct error *err)
+{
+	const char *hint = "it may be a slice; -o outside=rank0 takes rank 0's as the whole";
+
+	if (b->options.outside_rank0)
+		return 0;
+	if (e->end - e->begin > CHECKPOINT_OUTSIDE_MAX)
+		return error_set(err, -EINVAL, "tensor \"%s\": %llu bytes, but a tensor that is not in the strategy may have at most %llu (%s)",
+				 e->name, (unsigned long long)(e->end - e->begin), (unsigned long long)CHECKPOINT_OUTSIDE_MAX, hint);
+	return h->shape ? held_agrees(h, e, err) : 0;
+}
+
+static int add_whole(struct checkpoint_builder *b, const struct safetensors_entry *e, const struct checkpoint_file *file, struct error *err)
+{
+	struct held *h = whole_of(b, e->name);
+	struct checkpoint_file f = *file;
+
+	if (!h)
+		return error_nomem(err);
+	if (b->options.kind == CHECKPOINT_UNIFIED && h->shape)
+		return error_set(err, -EINVAL, "tensor \"%s\" is in %s too", e->name, h->path);
+	if (b->options.kind == CHECKPOINT_REPLICATED)
+		f.outside = is_counter(e->name);
+	if (b->options.kind == CHECKPOINT_SHARDED) {
+		int code = check_outside(b, h, e, err);
+
+		f.outside = true;
+		if (code < 0 || h->shape)
+			return code;
+	}
+	return held_add(h, e, &f, 0, b->arena, err);
+}
+
+static int add_entry(struct checkpoint_builder *b, const struct safetensors_entry *e, const struct checkpoint_file *file, struct error *err)
+{
+	const struct strategy *s = b->options.strategy;
+	const char *why = dropped(b, e->name);
+	uint64_t stages = 0;
+	const struct strategy_entry *entry = s && !why ? strategy_find(s, e->name, &stages) : NULL;
+
+	for (uint64_t i = 0; i < stages; i++)
+		if (entry[i].stage == file->rank / s->per_stage)
+			return add_shard(b, &entry[i], e, file, err);
+	if (entry)
+		why = "held by ranks of a stage that the strategy does not give it to; another stage's is shown";
+	if (why)
+		return note(b, e->name, why) < 0 ? error_nomem(err) : 0;
+	return add_whole(b, e, file, err);
+}
+
+int checkpoint_add(struct checkpoint_builder *builder, const struct checkpoint_file *file, const struct safetensors *st, struct error *err)
+{
+	struct checkpoint_builder *b = builder;
+	const struct strategy *s = b->options.strategy;
+
+	if (s && file->rank >= s->stages * s->per_stage)
+		return error_set(err, -EINVAL, "%s: rank %u, but the strategy is for ranks 0 to %u", file->path, file->rank,
+				 s->stages * s->per_stage - 1);
+	if (!b->any)
+		b->first_rank = file->rank;
+	b->any = true;
+	for (uint64_t i = 0; i < st->meta_count; i++)
+		if (pairs_add(&b->meta, st->meta[i].key, st->meta[i].value) < 0)
+			return error_nomem(err);
+	for (uint64_t i = 0; i < st->count; i++) {
+		struct safetensors_entry e = st->entries[i];
+		int code;
+
+		e.begin += st->data_start;
+		e.end += st->data_start;
+		code = add_entry(b, &e, file, err);
+		if (code < 0)
+			return error_prefix(err, code, "%s", file->path);
+	}
+	return 0;
+}
+
+/* "rank_1, rank_5, ...": the ranks that hold block `block` of an entry's tensor. */
+static const char *holders(char *out, size_t size, const struct strategy *s, const struct strategy_entry *entry, uint32_t block)
+{
+	size_t at = 0;
+
+	out[0] = 0;
+	for (uint32_t local = 0; local < s->per_stage; local++) {
+		if (sharding_block(entry->layout, local) != block)
+			continue;
+		if (at + 32 > size)
+			return memcpy(out + at - 2, " ...", 5), out;
+		at += (size_t)snprintf(out + at, size - at, "%srank_%u", at ? ", " : "", entry->stage * s->per_stage + local);
+	}
+	return out;
+}
+
+static int missing_block(const struct strategy *s, const struct strategy_entry *entry, const struct held *h, struct error *err)
+{
+	uint32_t block = 0;
+	char ranks[256];
+
+	while (h->pieces[block].source != HELD_NO_SOURCE)
+		block++;
+	return error_set(err, -ENODATA, "tensor \"%s\": no rank that is here holds block %u of %u; it belongs on %s", h->name, block,
+			 h->blocks, holders(ranks, sizeof(ranks), s, entry, block));
+}
+
+/* A held tensor that is whole becomes one of the model's. */
+static int tensor_of(const struct checkpoint_builder *b, const struct held *h, const struct layout *layout, struct tensor *out,
+		     struct error *err)
+{
+	uint64_t *full = arena_alloc(b->arena, h->axes, sizeof(*full)), elements = 1;
+	char text[HELD_SHAPE_TEXT];
+
+	if (!full)
+		return error_nomem(err);
+	if (!layout && h->axes)
+		memcpy(full, h->shape, h->axes * sizeof(*full));
+	if (layout && sharding_full(layout, h->shape, h->axes, full, err) < 0)
+		return error_prefix(err, -EINVAL, "tensor \"%s\"", h->name);
+	*out = (struct tensor){ .name = h->name, .shape = full, .pieces = h->pieces, .dtype = h->dtype, .axes = h->axes };
+	out->grid = layout ? layout->grid : box_uncut(h->axes);
+	for (uint32_t a = 0; a < h->axes; a++)
+		if (!bytes_mul(elements, full[a], &elements))
+			return error_set(err, -EINVAL, "tensor \"%s\": shape %s overflows", h->name, held_shape_text(text, full, h->axes));
+	if (!dtype_bytes(h->dtype, elements, &out->bytes) || !checkpoint_whole_bytes(&out->grid, full, h->dtype))
+		return error_set(err, -EINVAL, "tensor \"%s\": %s %s is cut inside a byte", h->name, dtype_name(h->dtype),
+				 held_shape_text(text, full, h->axes));
+	return 0;
+}
+
+/* Stages that share a parameter may cut it differently, but it must be one tensor. */
+static int check_stage(const struct strategy_entry *entry, const struct held *h, const struct tensor *t, struct error *err)
+{
+	uint64_t full[BOX_AXES];
+	char have[HELD_SHAPE_TEXT], want[HELD_SHAPE_TEXT];
+
+	if (h->dtype != t->dtype)
+		return error_set(err, -EINVAL, "tensor \"%s\": dtype %s in stage %u (%s), but %s in another", t->name, dtype_name(h->dtype),
+				 entry->stage, h->path, dtype_name(t->dtype));
+	if (sharding_full(entry->layout, h->shape, h->axes, full, err) < 0)
+		return error_prefix(err, -EINVAL, "tensor \"%s\"", t->name);
+	if (h->axes != t->axes || (t->axes && memcmp(full, t->shape, t->axes * sizeof(*full)) != 0))
+		return error_set(err, -EINVAL, "tensor \"%s\": shape %s in stage %u (%s), but %s in another", t->name,
+				 held_shape_text(have, full, h->axes), entry->stage, h->path, held_shape_text(want, t->shape, t->axes));
+	return 0;
+}
+
+/* The tensor that entries [first, end) of the strategy, all of one name, describe: of the lowest stage that has the whole of it. */
+static int finish_name(struct checkpoint_builder *b, uint64_t first, uint64_t end, struct checkpoint *ckpt, struct tensor *tensors,
+		       struct error *err)
+{
+	const struct strategy *s = b->options.strategy;
+	uint64_t begun = end, whole = end;
+	int code = 0;
+
+	for (uint64_t i = end; i-- > first;) {
+		begun = b->sharded[i].shape ? i : begun;
+		whole = held_is_whole(&b->sharded[i]) ? i : whole;
+	}
+	if (begun == end)
+		return note(b, b->sharded[first].name, "in the strategy, but in no file") < 0 ? error_nomem(err) : 0;
+	if (whole == end)
+		return missing_block(s, &s->entries[begun], &b->sharded[begun], err);
+
+	struct tensor *t = &tensors[ckpt->count++];
+
+	code = tensor_of(b, &b->sharded[whole], s->entries[whole].layout, t, err);
+	for (uint64_t i = first; code == 0 && i < end; i++)
+		if (b->sharded[i].shape && i != whole)
+			code = check_stage(&s->entries[i], &b->sharded[i], t, err);
+	return code;
+}
+
+static int finish_sharded(struct checkpoint_builder *b, struct checkpoint *ckpt, struct tensor *tensors, struct error *err)
+{
+	const struct strategy *s = b->options.strategy;
+	int code = 0;
+
+	for (uint64_t i = 0, end; code == 0 && s && i < s->count; i = end) {
+		for (end = i + 1; end < s->count && strcmp(s->entries[end].name, s->entries[i].name) == 0;)
+			end++;
+		code = finish_name(b, i, end, ckpt, tensors, err);
+	}
+	return code;
+}
+
+static int finish_whole(struct checkpoint_builder *b, struct checkpoint *ckpt, struct tensor *tensors, struct tensor *outside,
+			struct error *err)
+{
+	int code = 0;
+
+	for (uint32_t i = 0; code == 0 && i < b->whole_names.count; i++) {
+		const struct held *h = &b->whole[i];
+
+		if (h->outside && h->rank != b->first_rank)
+			code = note(b, h->name, "outside the strategy, and not on the first rank") < 0 ? error_nomem(err) : 0;
+		else
+			code = tensor_of(b, h, NULL, h->outside ? &outside[ckpt->outside_count++] : &tensors[ckpt->count++], err);
+	}
+	return code;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return natural_compare(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
+}
+
+static int collect(struct checkpoint_builder *b, struct checkpoint *ckpt, struct error *err)
+{
+	uint64_t sharded = b->options.strategy ? b->options.strategy->count : 0;
+	struct tensor *tensors = arena_alloc(b->arena, sharded + b->whole_names.count, sizeof(*tensors));
+	struct tensor *outside = arena_alloc(b->arena, b->whole_names.count, sizeof(*outside));
+	int code;
+
+	if (!tensors || !outside)
+		return error_nomem(err);
+	code = finish_sharded(b, ckpt, tensors, err);
+	if (code == 0)
+		code = finish_whole(b, ckpt, tensors, outside, err);
+	if (code < 0)
+		return code;
+	qsort(tensors, ckpt->count, sizeof(*tensors), by_name);
+	qsort(outside, ckpt->outside_count, sizeof(*outside), by_name);
+	ckpt->tensors = tensors;
+	ckpt->outside = outside;
+	return 0;
+}
+
+static int finish(struct checkpoint_builder *b, struct checkpoint **out, struct error *err)
+{
+	struct checkpoint *ckpt = arena_alloc(b->arena, 1, sizeof(*ckpt));
+	int code = ckpt ? collect(b, ckpt, err) : error_nomem(err);
+
+	if (code < 0)
+		return code;
+	if (ckpt->count == 0)
+		return error_set(err, -EINVAL, "nothing to show: %s", b->options.strategy ?
+				 "the strategy and the files have no tensor in common" : "the files hold no tensor that is not dropped");
+	ckpt->meta = b->meta.pair;
+	ckpt->meta_count = b->meta.names.count;
+	ckpt->notes = b->notes.pair;
+	ckpt->note_count = b->notes.names.count;
+	*out = ckpt;
+	return 0;
+}
+
+int checkpoint_finish(struct checkpoint_builder *builder, struct checkpoint **out, struct error *err)
+{
+	int code = finish(builder, out, err);
+
+	checkpoint_abandon(builder);
+	return code;
+}
+
+bool checkpoint_whole_bytes(const struct grid *grid, const uint64_t *shape, enum dtype dtype)
+{
+	uint64_t bits = dtype_bits(dtype); /* of one part on axis a: only the innermost cut axis matters */
+
+	for (uint32_t a = grid->axes; a-- > 0;) {
+		if (grid->cuts[a] > 1)
+			return shape[a] / grid->cuts[a] % 8 * (bits % 8) % 8 == 0;
+		bits = bits % 8 * (shape[a] % 8);
+	}
+	return true;
+}
+
+const struct tensor *checkpoint_find(const struct tensor *tensors, uint64_t count, const char *name)
+{
+	struct tensor key = { .name = name };
+
+	return count ? bsearch(&key, tensors, count, sizeof(*tensors), by_name) : NULL;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files seen so far say of one tensor, as one stage's ranks hold it: its type and the shape of a slice, and the pieces.
+ *
+ * Invariants, kept by held_add(): all files agree on type and shape; a block's piece is of the first file that had it.
+ * Private to the building of a checkpoint.
+ */
+#ifndef LAYOUT_HELD_H
+#define LAYOUT_HELD_H
+
+#include "layout/checkpoint.h"
+
+#define HELD_NO_SOURCE UINT32_MAX /* source of a piece that no file had */
+#define HELD_SHAPE_TEXT 256
+
+struct held {
+	const char *name;
+	const char *path;      /* first file that has it */
+	const uint64_t *shape; /* [axes] of a slice; NULL until a file has it */
+	struct piece *pieces;  /* [blocks] */
+	uint32_t blocks, found;
+	uint32_t rank; /* of the first file */
+	uint32_t axes;
+	enum dtype dtype;
+	bool outside;
+};
+
+/* A tensor of `blocks` blocks that no file has yet. */
+struct held held_new(const char *name, uint32_t blocks);
+
+/* True when every block has a piece. */
+bool held_is_whole(const struct held *held);
+
+/* 0 when the entry has the type and shape that the first file had; -EINVAL. */
+int held_agrees(const struct held *held, const struct safetensors_entry *entry, struct error *err);
+
+/* Takes a file's entry, whose offsets are those in the file, as block `block`, unless an earlier file had that block. */
+int held_add(struct held *held, const struct safetensors_entry *entry, const struct checkpoint_file *file, uint32_t block,
+	     struct arena *arena, struct error *err);
+
+/* "[2, 3]" in `out` [HELD_SHAPE_TEXT], which is returned. */
+const char *held_shape_text(char *out, const uint64_t *shape, uint32_t axes);
+
+#endif
