@@ -31,6 +31,29 @@ struct view_options {
 	enum view_index index;
 };
 
+/* A tensor's block under a name, as a safetensors image holds it. */
+struct view_item {
+	const struct tensor *tensor;
+	const struct grid *grid; /* lives as long as the view */
+	uint32_t block;
+};
+
+/* Adds a file; `path` must live as long as the view. 0 or -ENOMEM. */
+int view_add(struct view *view, struct arena *arena, const char *path, const struct image *image, struct error *err);
+
+/* Adds a file of bytes of ours, which must live as long as the view. */
+int view_add_literal(struct view *view, struct arena *arena, const char *path, struct bytes literal, struct error *err);
+
+/*
+ * Adds a safetensors file of `items` [count], which this function sorts: wider types first, so that every tensor is aligned
+ * without holes, and otherwise in the order given.
+ */
+int view_add_safetensors(struct view *view, struct arena *arena, const char *path, struct view_item *items, uint64_t count,
+			 const struct pairs *meta, struct error *err);
+
+/* The grids that cut nothing, by number of axes: [BOX_AXES + 1], in `arena`. NULL without memory. */
+const struct grid *view_uncut(struct arena *arena);
+
 /* The model as one directory. The view points into the checkpoint, which must live as long. */
 int view_unified(const struct checkpoint *ckpt, const struct view_options *options, struct arena *arena, struct view *out, struct error *err);
 
