@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Options of the command line, of mount(8) and of fstab, in one grammar: `-o a=1,b` or `--a 1`, `--a=1`, `--b`, anywhere among
+ * the arguments, until `--`. Commas split; `\,` and `\\` are the only escapes; colons mean nothing. One table (options.c)
+ * says what there is, and the help is printed from it.
+ *
+ * Invariants of parsed options: nothing unknown, nothing twice but lists, every value inside its range, paths absolute.
+ */
+#ifndef FS_OPTIONS_H
+#define FS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "layout/arena.h"
+#include "layout/error.h"
+
+#define OPTIONS_PART_SIZE (UINT64_C(3) << 30) /* bytes: part_size where none is given */
+#define OPTIONS_READAHEAD (UINT64_C(1) << 20) /* bytes: readahead where none is given */
+
+enum options_index {
+	OPTIONS_INDEX_AUTO, /* not given: as the source has it, else ms */
+	OPTIONS_INDEX_MS,
+	OPTIONS_INDEX_HF,
+};
+
+struct options_list {
+	const char **item; /* [count] */
+	uint32_t count, capacity;
+};
+
+struct options {
+	struct arena *arena;         /* owns all of it */
+	struct options_list args;    /* arguments that are no options, as given */
+	struct options_list source;  /* absolute: SOURCE arguments (options_take_point()), then source= */
+	struct options_list strategy; /* absolute; empty: look beside the source */
+	bool strategy_none;          /* strategy=none: every rank holds whole tensors */
+	struct options_list filter;  /* prefixes of names to drop */
+	struct options_list with;    /* absolute */
+	const char *step;            /* NULL: the newest */
+	uint64_t part_size;          /* bytes; 0: not given */
+	enum options_index index;
+	bool outside_rank0;          /* outside=rank0 */
+
+	const char *mountpoint;      /* absolute, last component not resolved */
+	const char *fsname;          /* NULL: the source */
+	uint32_t max_threads;        /* 0: not given */
+	uint64_t readahead;          /* bytes; 0: leave it alone */
+	bool allow_other, allow_root, foreground, debug, help;
+	bool has_uid, has_gid, has_mode;
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;                 /* of files; folders get an x for each r */
+	uint64_t seen;               /* which entries of the table were given, as bits */
+};
+
+/* Parses argv[0 .. argc). -EINVAL with a message for the user, or -ENOMEM. options_free() in any case. */
+int options_parse(int argc, char *const *argv, struct options *out, struct error *err);
+void options_free(struct options *o);
+
+/* Splits the arguments into SOURCE... and MOUNTPOINT. -EINVAL when there is no source or no mount point. */
+int options_take_point(struct options *o, struct error *err);
+
+/* Prints the table. */
+void options_help(FILE *out);
+
+#endif

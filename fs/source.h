@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Source files: opened once, when a model is built, and kept open, so that a file that is renamed or unlinked later still
+ * gives its old bytes. A stamp (device, inode, size, mtime of the open descriptor) tells whether a file is still the one that
+ * the model was built from; ctime is no part of it, because a finishing save (chmod, rename) and a rotation (unlink) change it.
+ *
+ * Invariants: a source is a regular file; its number never changes; the list is read-only once the model is built. Opening is
+ * for one thread, everything else for any.
+ */
+#ifndef FS_SOURCE_H
+#define FS_SOURCE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "layout/arena.h"
+#include "layout/error.h"
+
+struct source_stamp {
+	dev_t dev;
+	ino_t ino;
+	uint64_t size; /* bytes */
+	struct timespec mtime;
+};
+
+struct source {
+	int fd;           /* owned by the list */
+	const char *path; /* as it was opened; owned by the list */
+	struct source_stamp stamp;
+	mode_t mode;      /* permission bits */
+	uid_t uid;
+	gid_t gid;
+};
+
+struct sources {
+	struct source *list; /* [count]; may move while sources are added, so keep numbers, not pointers */
+	uint32_t count, capacity;
+	struct arena *arena; /* of the paths */
+};
+
+/* An empty list, or NULL without memory. source_list_free() closes every file; NULL is allowed. */
+struct sources *source_list_new(void);
+void source_list_free(struct sources *sources);
+
+/*
+ * Opens `path` and puts it at the end of the list, *index is its number. Links are followed. -EINVAL for anything but a
+ * regular file, -ENOMEM, or the errno of open; the message names the path.
+ */
+int source_open(struct sources *sources, const char *path, uint32_t *index, struct error *err);
+
+/* Reads exactly [offset, offset + len) into buf. -EIO when the file ends before, or the errno of pread. */
+int source_read(const struct source *source, uint64_t offset, void *buf, uint64_t len, struct error *err);
+
+/* 0 while the open file is as stamped; else -EIO (or the errno of fstat) and a message with the field, expected and found. */
+int source_unchanged(const struct source *source, struct error *err);
+
+#endif
