@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# gatherfs. `make help` lists the targets. B=build/asan (or any folder) makes a parallel tree.
+# gatherfs. `make help` lists the targets. Your CFLAGS and LDFLAGS come last; B=build/asan (or any folder) makes a parallel tree.
 
 VERSION := 0.1.0
 B       ?= build
@@ -19,15 +19,19 @@ PROTO  := $(patsubst %.proto,$(B)/%.pb.c,$(wildcard layout/*.proto))
 LAYOUT := $(patsubst %.c,$(B)/%.o,$(wildcard layout/*.c)) $(PROTO:.c=.o)
 FS     := $(patsubst %.c,$(B)/%.o,$(wildcard fs/*.c))
 UNIT   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
+DRIVER := $(B)/tests/prop_driver
 
-.PHONY: all unit clean
+.PHONY: all programs unit check test demo asan bench check-layers lint install uninstall clean help setup setup-clients debian network fuse
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-all: $(B)/gatherfs
+##@ Building
+all: $(B)/gatherfs ## build/gatherfs (the default)
+
+programs: all $(UNIT) $(DRIVER)
 
 $(B)/gatherfs: $(FS) $(B)/liblayout.a
-	$(CC) $(CFLAGS) -pthread -o $@ $^ $(LDFLAGS) $(LIBS)
+	$(CC) -pthread -o $@ $^ $(LIBS) $(CFLAGS) $(LDFLAGS)
 
 $(B)/liblayout.a: $(LAYOUT)
 	rm -f $@ && ar rcs $@ $^
@@ -43,14 +47,87 @@ $(B)/layout/%.pb.c: layout/%.proto $(wildcard layout/*.options)
 	@mkdir -p $(@D)
 	protoc --nanopb_out=$(B) -I. $<
 
+$(DRIVER): tests/prop_driver.c $(B)/liblayout.a
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $< $(B)/liblayout.a $(LIBS) $(LDFLAGS)
+
 $(B)/tests/%: tests/%.c $(B)/liblayout.a
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ $< $(B)/liblayout.a $(LDFLAGS) -lcriterion $(LIBS)
+	$(COMPILE) -o $@ $< $(B)/liblayout.a -lcriterion $(LIBS) $(LDFLAGS)
 
-unit: $(UNIT)
-	@for t in $(UNIT); do echo "$$t"; $$t || exit 1; done
+##@ Testing (each installs what is missing first)
+ASAN_B      := build/asan
+ASAN_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+SUB          = $(MAKE) --no-print-directory -s -j$(shell nproc)
+RUN         := .venv/check/bin/python tests/run.py --build
 
-clean:
+check: setup ## what to run at every commit: modules, layers, the property test, the oracle, mounts; under two minutes
+	@$(SUB) programs
+	@$(RUN) $(B) layers unit property oracle mount
+
+test: setup setup-clients ## everything: check, the same under sanitizers, and the real clients
+	@$(SUB) programs
+	@$(SUB) programs B=$(ASAN_B) CFLAGS="$(ASAN_CFLAGS)"
+	@$(RUN) $(B) layers unit property oracle mount clients --asan $(ASAN_B)
+
+asan: setup ## the suite (without the clients) under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(SUB) programs B=$(ASAN_B) CFLAGS="$(ASAN_CFLAGS)"
+	@$(RUN) $(B) --asan $(ASAN_B)
+
+demo: setup ## mount the small real checkpoint of tests/, load it with safetensors, and show that the values are right
+	@$(SUB) all
+	@tests/demo.sh $(B)/gatherfs
+
+bench: setup ## speed and memory, as ratios to an empty FUSE file and to a plain one
+	@$(SUB) all
+	@.venv/check/bin/python tests/bench/run.py --build $(B)
+
+unit: $(UNIT) ## only the module tests, as they are
+	@for t in $(UNIT); do $$t || exit 1; done
+
+check-layers: $(B)/liblayout.a ## layout/ makes no system call, and its symbols are named after their files
+	@tests/layers.sh $(B)
+
+lint: ## formatting, where clang-format is installed
+	clang-format --dry-run --Werror $(wildcard layout/*.[ch] fs/*.[ch] tests/*.[ch])
+
+##@ Installing
+install: all ## DESTDIR= PREFIX=/usr/local; mount.gatherfs goes where mount(8) looks for it
+	install -D -m 755 $(B)/gatherfs $(DESTDIR)$(PREFIX)/bin/gatherfs
+	$(foreach f,$(wildcard mount-helpers/mount.gatherfs),install -D -m 755 $(f) $(DESTDIR)/sbin/mount.gatherfs)
+	$(foreach n,1 8,$(foreach f,$(wildcard mount-helpers/*.$(n)),install -D -m 644 $(f) $(DESTDIR)$(PREFIX)/share/man/man$(n)/$(notdir $(f));))
+
+uninstall: ## removes what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/gatherfs $(DESTDIR)/sbin/mount.gatherfs
+	rm -f $(foreach n,1 8,$(patsubst mount-helpers/%,$(DESTDIR)$(PREFIX)/share/man/man$(n)/%,$(wildcard mount-helpers/*.$(n))))
+
+##@ Other
+clean: ## removes what was built; .venv stays
 	rm -rf $(B)
 
--include $(LAYOUT:.o=.d) $(FS:.o=.d) $(UNIT:=.d)
+help: ## this list
+	@awk 'BEGIN { FS = ": .*## " } /^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  %-14s%s\n", $$1, $$2 }' Makefile
+
+# Setting up. Nothing is run as root, and nothing is fetched, when nothing is missing.
+DEBIAN := build-essential pkg-config fuse3 libfuse3-dev libcjson-dev libxxhash-dev nanopb libnanopb-dev protobuf-compiler \
+          libcriterion-dev python3 python3-venv
+SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
+
+setup: fuse debian .venv/check/ready
+setup-clients: debian .venv/clients/ready
+
+fuse:
+	@(exec 3<>/dev/fuse) 2>/dev/null || { echo "gatherfs: /dev/fuse is missing or may not be opened here, and every mount needs it" >&2; exit 1; }
+
+debian:
+	@missing=; for p in $(DEBIAN); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] || { mkdir -p build && echo "installing$$missing" && \
+	{ $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } >build/apt.log 2>&1 || \
+	{ echo "gatherfs: could not install the Debian packages$$missing (no network? the log is build/apt.log)" >&2; exit 1; }; }
+
+.venv/%/ready: tests/requirements-%.txt | debian
+	@echo "setting up $(@D)"; python3 -m venv --clear $(@D)
+	@for try in 1 2; do $(@D)/bin/pip install -q --no-deps --disable-pip-version-check -r $< >$(@D)/pip.log 2>&1 && exec touch $@; done; \
+	echo "gatherfs: could not install the Python packages of $< (no network? the log is $(@D)/pip.log)" >&2; exit 1
+
+-include $(LAYOUT:.o=.d) $(FS:.o=.d) $(UNIT:=.d) $(DRIVER).d

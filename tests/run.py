@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the tests: groups of programs, a few at a time, one line a group, and at the end `N passed, N failed`.
+
+usage: run.py --build DIR [GROUP...] [--asan DIR] [-v]
+
+Groups: layers unit property oracle mount clients. --asan DIR adds the suite again with what was built in DIR under sanitizers.
+A test program prints a line "ok NAME" or "FAIL NAME: why" for each test; Criterion's programs print their own synthesis. A
+program that prints neither, ends badly without a FAIL, hangs, leaves a mount behind, or makes a sanitizer report, is a failed
+test too: nothing is skipped silently.
+"""
+import argparse
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PYTHON = {"check": ".venv/check/bin/python", "clients": ".venv/clients/bin/python"}
+SYNTHESIS = re.compile(r"Synthesis: Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)")
+SLOW = 4  # how much longer a program may take under sanitizers
+
+
+class Job:
+    def __init__(self, group, name, args, timeout, env=None):
+        self.group, self.name, self.args, self.timeout, self.env = group, name, args, timeout, env or {}
+        self.passed, self.problems, self.seconds = 0, [], 0.0
+
+
+def python(*args):
+    return [PYTHON["check"], *args]
+
+
+def unit(build):
+    programs = sorted(glob.glob("tests/test_*.c"))
+    return [Job("unit", os.path.basename(p)[:-2], [f"{build}/{p[:-2]}", "--ascii", "-j1"], 60) for p in programs]
+
+
+def layers(build):
+    return [Job("layers", "layers", ["tests/layers.sh", build], 60)]
+
+
+def property_test(build):
+    return [Job("property", "property", python("tests/property.py", f"{build}/tests/prop_driver", str(os.cpu_count())), 120)]
+
+
+def oracle(build):
+    cases = sorted(os.path.basename(os.path.dirname(p)) for p in glob.glob("tests/oracle/cases/*/expected.json"))
+    check = python("tests/oracle/check.py", "-v", "--ops", "unified", "--gatherfs", f"{build}/gatherfs", "tests/oracle/cases")
+    return [Job("oracle", f"oracle {n + 1} of 2", check + cases[n::2], 120) for n in range(2)]
+
+
+def mount(build):
+    return [Job("mount", os.path.basename(p), python(p), 120, {"GATHERFS": f"{build}/gatherfs"}) for p in sorted(glob.glob("tests/mount/test_*.py"))]
+
+
+def clients(build):
+    return [Job("clients", os.path.basename(p), [PYTHON["clients"], p], 600, {"GATHERFS": f"{build}/gatherfs"})
+            for p in sorted(glob.glob("tests/clients/test_*.py"))]
+
+
+GROUPS = {"layers": layers, "unit": unit, "property": property_test, "oracle": oracle, "mount": mount, "clients": clients}
+
+
+def sanitized(build):
+    """The suite once more, with reports of every process, the daemons included, going to files that run_job() looks for."""
+    jobs = [job for group in (unit, property_test, oracle, mount) for job in group(build)]
+    for job in jobs:
+        job.group, job.timeout = f"{job.group} (asan)", job.timeout * SLOW
+        job.env = {**job.env, "SANITIZED": "1", "LAYOUTS": os.environ.get("LAYOUTS", "3000")}
+    return jobs
+
+
+def left_mounts(folder):
+    """Unmounts what is still mounted below a folder; the mount points."""
+    with open("/proc/self/mounts") as f:
+        points = [line.split()[1] for line in f if line.split()[1].startswith(folder + "/")]
+    for point in reversed(points):
+        subprocess.run(["fusermount3", "-u", "-z", point], stderr=subprocess.DEVNULL)
+    return points
+
+
+def environment(job, folder):
+    asan = f"abort_on_error=1:log_path={folder}/report" if job.env.get("SANITIZED") else ""
+    return {**os.environ, "TMPDIR": folder, "PYTHONPATH": f"{ROOT}/tests", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
+            "ASAN_OPTIONS": asan, "UBSAN_OPTIONS": "print_stacktrace=1:" + asan, **job.env}
+
+
+def execute(job, folder):
+    """Exit code and output; None for a program that had to be killed."""
+    log = os.path.join(folder, "output")
+    with open(log, "wb") as out:
+        process = subprocess.Popen(job.args, cwd=ROOT, env=environment(job, folder), stdin=subprocess.DEVNULL, stdout=out,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            code = process.wait(job.timeout)
+        except subprocess.TimeoutExpired:
+            left_mounts(folder)  # a reader that hangs in a mount cannot be killed while it is there
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            code = None
+    with open(log, errors="replace") as f:
+        return code, f.read()
+
+
+def judge(job, code, text):
+    """Counts what the program said; the rest of its output belongs to the problems."""
+    synthesis = SYNTHESIS.search(text)
+    if synthesis:
+        tested, job.passed, failing, crashing = map(int, synthesis.groups())
+        if tested != job.passed or tested == 0 or code != 0:
+            job.problems += [f"{job.name}: {text.strip()}"] * max(1, failing + crashing)
+        return
+    job.passed = len(re.findall(r"^ok ", text, re.M))
+    job.problems += re.split(r"\n(?=FAIL )", "\n".join(re.findall(r"^FAIL .*(?:\n(?!ok |FAIL |\d+ passed).*)*", text, re.M))) if "FAIL " in text else []
+    if code is None:
+        job.problems.append(f"{job.name}: no end after {job.timeout} s\n{text[-2000:]}")
+    elif (code != 0) != bool(job.problems) or not (job.passed or job.problems):
+        job.problems.append(f"{job.name}: exit code {code}, {job.passed} passed\n{text[-2000:]}")
+
+
+def run_job(job):
+    began = time.time()
+    folder = tempfile.mkdtemp(prefix="gatherfs-test-")
+    try:
+        judge(job, *execute(job, folder))
+        left = left_mounts(folder)
+        if left:
+            job.problems.append(f"{job.name}: left mounted: {' '.join(left)}")
+        for report in glob.glob(f"{folder}/report*"):
+            with open(report, errors="replace") as f:
+                job.problems.append(f"{job.name}: sanitizer report\n{f.read()[:4000]}")
+    except Exception as e:
+        job.problems.append(f"{job.name}: {type(e).__name__}: {e}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    job.seconds = time.time() - began
+    return job
+
+
+def run_group(name, jobs, workers, verbose):
+    began = time.time()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(run_job, jobs))
+    passed, failed = sum(j.passed for j in jobs), sum(len(j.problems) for j in jobs)
+    print(f"{name:18}{passed:5} passed{f', {failed} FAILED' if failed else ''}{time.time() - began:8.1f} s", flush=True)
+    for job in jobs:
+        if verbose:
+            print(f"    {job.name:40}{job.passed:5} passed{job.seconds:8.1f} s")
+        for problem in job.problems:
+            print("    " + problem.replace("\n", "\n    "), flush=True)
+    return passed, failed
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--build", default="build")
+    ap.add_argument("--asan")
+    ap.add_argument("-v", action="store_true", help="a line for each program too")
+    ap.add_argument("group", nargs="*")
+    a = ap.parse_args()
+    jobs = [job for group in a.group for job in GROUPS[group](a.build)] + (sanitized(a.asan) if a.asan else [])
+    passed = failed = 0
+    for name in dict.fromkeys(job.group for job in jobs):
+        workers = 1 if name.startswith(("property", "clients")) else os.cpu_count()
+        p, f = run_group(name, [job for job in jobs if job.group == name], workers, a.v)
+        passed, failed = passed + p, failed + f
+    for group in a.group:
+        if not any(job.group == group for job in jobs):
+            print(f"{group}: no tests found")
+            failed += 1
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
