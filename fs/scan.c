@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs/scan.h"
+
+bool scan_ends_in(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), s = strlen(suffix);
+
+	return n > s && strcmp(name + n - s, suffix) == 0;
+}
+
+static bool is_self_or_parent(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Room for one more entry; the old array is left to the arena. */
+static bool make_room(struct scan_list *list, uint64_t *room, struct arena *arena)
+{
+	if (list->count < *room)
+		return true;
+
+	uint64_t next = *room ? *room * 2 : 16;
+	struct scan_entry *bigger = arena_alloc(arena, next, sizeof(*bigger));
+
+	if (!bigger)
+		return false;
+	if (list->count)
+		memcpy(bigger, list->entries, list->count * sizeof(*bigger));
+	list->entries = bigger;
+	*room = next;
+	return true;
+}
+
+static int add(struct scan_list *list, uint64_t *room, int dirfd, const char *name, struct arena *arena)
+{
+	struct scan_entry e = { .name = arena_strndup(arena, name, strlen(name)) };
+	struct stat st;
+
+	if (!e.name || !make_room(list, room, arena))
+		return -ENOMEM;
+	if (fstatat(dirfd, name, &st, 0) == 0) {
+		e.is_dir = S_ISDIR(st.st_mode);
+		e.is_file = S_ISREG(st.st_mode);
+		e.size = e.is_file ? (uint64_t)st.st_size : 0;
+	}
+	list->entries[list->count++] = e;
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct scan_entry *)a)->name, ((const struct scan_entry *)b)->name);
+}
+
+static int read_all(DIR *dir, struct scan_list *list, struct arena *arena)
+{
+	uint64_t room = 0;
+	struct dirent *d;
+	int code = 0;
+
+	while (code == 0 && (errno = 0, d = readdir(dir)))
+		if (!is_self_or_parent(d->d_name))
+			code = add(list, &room, dirfd(dir), d->d_name, arena);
+	if (code == 0 && errno)
+		code = -errno;
+	if (code == 0 && list->count)
+		qsort(list->entries, list->count, sizeof(*list->entries), by_name);
+	return code;
+}
+
+int scan_dir(const char *path, struct arena *arena, struct scan_list *out, struct error *err)
+{
+	DIR *dir = opendir(path);
+	int code = dir ? 0 : -errno;
+
+	*out = (struct scan_list){ 0 };
+	if (dir) {
+		code = read_all(dir, out, arena);
+		closedir(dir);
+	}
+	return code < 0 ? error_set(err, code, "%s: cannot list the directory: %s", path, strerror(-code)) : 0;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Listing directories: names and kinds, nothing is opened. Links are followed, because Hugging Face's cache and many shared
+ * folders are made of links; what a link leads to nowhere is of neither kind.
+ *
+ * Invariants: entries are sorted by name (bytes), without "." and "..".
+ */
+#ifndef FS_SCAN_H
+#define FS_SCAN_H
+
+#include "layout/arena.h"
+#include "layout/error.h"
+
+#include <stdbool.h>
+
+struct scan_entry {
+	const char *name;
+	uint64_t size; /* bytes, of a file */
+	bool is_dir, is_file;
+};
+
+struct scan_list {
+	struct scan_entry *entries; /* [count], in the arena */
+	uint64_t count;
+};
+
+/* Lists a directory. The errno of opening it, or -ENOMEM. */
+int scan_dir(const char *path, struct arena *arena, struct scan_list *out, struct error *err);
+
+/* True when `name` is longer than `suffix` and ends in it. */
+bool scan_ends_in(const char *name, const char *suffix);
+
+#endif
