@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MindSpore writes one equal file for each rank of a stage; reading one of the equal ones is enough (as merge_pipeline_strategys does). */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+#include "fs/scan.h"
+#include "fs/source.h"
+#include "fs/strategies.h"
+
+#define FILE_MAX (UINT64_C(256) << 20) /* bytes of one strategy file; real ones are a few megabytes */
+
+/* The files to read, collected from names and folders. */
+struct found {
+	const char **paths;
+	uint64_t count, room;
+	bool ckpt, json; /* kinds seen */
+	struct arena *arena;
+};
+
+static int add_path(struct found *f, const char *path, struct error *err)
+{
+	if (f->count == f->room) {
+		uint64_t room = f->room ? f->room * 2 : 16;
+		const char **bigger = arena_alloc(f->arena, room, sizeof(*bigger));
+
+		if (!bigger)
+			return error_nomem(err);
+		if (f->count)
+			memcpy(bigger, f->paths, f->count * sizeof(*bigger));
+		f->paths = bigger;
+		f->room = room;
+	}
+	if (!path)
+		return error_nomem(err);
+	f->paths[f->count++] = path;
+	f->json |= scan_ends_in(path, ".json");
+	f->ckpt |= !scan_ends_in(path, ".json");
+	if (f->json && f->ckpt)
+		return error_set(err, -EINVAL, "%s: .ckpt and .json strategies together; which of them is the strategy?", path);
+	return 0;
+}
+
+static int add_folder(struct found *f, const char *path, struct error *err)
+{
+	struct scan_list list;
+	uint64_t before = f->count;
+	int code = scan_dir(path, f->arena, &list, err);
+
+	for (uint64_t i = 0; code == 0 && i < list.count; i++) {
+		const struct scan_entry *e = &list.entries[i];
+
+		if (e->is_file && (scan_ends_in(e->name, ".ckpt") || scan_ends_in(e->name, ".json")))
+			code = add_path(f, arena_printf(f->arena, "%s/%s", path, e->name), err);
+	}
+	if (code == 0 && f->count == before)
+		return error_set(err, -ENOENT, "%s: no strategy in it: expected .ckpt or .json files", path);
+	return code;
+}
+
+static int add_named(struct found *f, const char *path, struct error *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return error_set(err, -errno, "strategy %s: %s", path, strerror(errno));
+	return S_ISDIR(st.st_mode) ? add_folder(f, path, err) : add_path(f, path, err);
+}
+
+static bool is_dir(const char *path)
+{
+	struct stat st;
+
+	return path && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int look_up(struct found *f, const char *source, bool optional, struct error *err)
+{
+	const char *slash = strrchr(source, '/');
+	const char *beside = arena_printf(f->arena, "%.*s/strategy", slash ? (int)(slash - source) : 0, source);
+	const char *inside = arena_printf(f->arena, "%s/strategy", source);
+
+	if (!beside || !inside)
+		return error_nomem(err);
+	if (is_dir(beside) && is_dir(inside))
+		return error_set(err, -EINVAL, "two strategies: %s and %s; -o strategy= says which is meant", beside, inside);
+	if (is_dir(beside) || is_dir(inside))
+		return add_folder(f, is_dir(beside) ? beside : inside, err);
+	if (optional)
+		return 0;
+	return error_set(err, -ENOENT, "%s: no strategy: neither %s nor %s is a directory; -o strategy=FILE|DIR names it, "
+			 "-o strategy=none says that every rank holds whole tensors", source, beside, inside);
+}
+
+/* The whole of one file; *text lives in `scratch`. */
+static int read_file(const char *path, struct arena *scratch, struct bytes *text, struct timespec *mtime, struct error *err)
+{
+	struct sources *one = source_list_new();
+	uint32_t i;
+	int code = one ? source_open(one, path, &i, err) : error_nomem(err);
+
+	if (code == 0) {
+		const struct source *s = &one->list[i];
+		uint8_t *buf = s->stamp.size <= FILE_MAX ? arena_alloc(scratch, s->stamp.size, 1) : NULL;
+
+		*text = (struct bytes){ buf, s->stamp.size };
+		*mtime = s->stamp.mtime;
+		if (s->stamp.size > FILE_MAX)
+			code = error_set(err, -EFBIG, "strategy %s: %llu bytes; at most %llu are read", path,
+					 (unsigned long long)s->stamp.size, (unsigned long long)FILE_MAX);
+		else
+			code = buf ? source_read(s, 0, buf, s->stamp.size, err) : error_nomem(err);
+	}
+	source_list_free(one);
+	return code;
+}
+
+static bool later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
+/* Files read so far, and what tells equal ones. */
+struct reading {
+	struct strategy_file *files; /* [count] distinct */
+	XXH128_hash_t *hashes;
+	uint64_t count;
+	struct arena *arena;
+};
+
+static bool is_new(struct reading *r, struct bytes text)
+{
+	XXH128_hash_t hash = XXH3_128bits(text.ptr, text.len);
+
+	for (uint64_t i = 0; i < r->count; i++)
+		if (XXH128_isEqual(hash, r->hashes[i]))
+			return false;
+	r->hashes[r->count] = hash;
+	return true;
+}
+
+static int read_one(struct reading *r, const char *path, struct strategies *out, struct error *err)
+{
+	struct arena *scratch = arena_new();
+	struct timespec mtime;
+	struct bytes text;
+	int code = scratch ? read_file(path, scratch, &text, &mtime, err) : error_nomem(err);
+
+	if (code == 0 && later(&mtime, &out->newest))
+		out->newest = mtime;
+	if (code == 0 && is_new(r, text)) {
+		struct strategy_file *file = &r->files[r->count++];
+
+		code = scan_ends_in(path, ".json") ? strategy_parse_json(text, r->arena, file, err) : strategy_parse_pb(text, r->arena, file, err);
+		file->path = path;
+		if (code < 0)
+			code = error_prefix(err, code, "strategy %s", path);
+	}
+	arena_free(scratch);
+	return code;
+}
+
+static int read_all(struct found *f, struct strategies *out, struct error *err)
+{
+	struct reading r = { .arena = f->arena };
+	struct strategy *united;
+	int code = 0;
+
+	r.files = arena_alloc(f->arena, f->count, sizeof(*r.files));
+	r.hashes = arena_alloc(f->arena, f->count, sizeof(*r.hashes));
+	if (!r.files || !r.hashes)
+		return error_nomem(err);
+	for (uint64_t i = 0; code == 0 && i < f->count; i++)
+		code = read_one(&r, f->paths[i], out, err);
+	if (code == 0)
+		code = strategy_unite(r.files, r.count, f->arena, &united, err);
+	if (code == 0)
+		out->strategy = united;
+	return code;
+}
+
+int strategies_load(const char *source, const struct options_list *named, bool optional, struct arena *arena, struct strategies *out,
+		    struct error *err)
+{
+	struct found f = { .arena = arena };
+	int code = 0;
+
+	*out = (struct strategies){ 0 };
+	for (uint32_t i = 0; code == 0 && i < named->count; i++)
+		code = add_named(&f, named->item[i], err);
+	if (code == 0 && named->count == 0)
+		code = look_up(&f, source, optional, err);
+	if (code == 0 && f.count)
+		code = read_all(&f, out, err);
+	out->paths = f.paths;
+	out->count = f.count;
+	return code;
+}

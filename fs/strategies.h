@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The strategy files of a SOURCE: where they are looked for, and reading them. They are read once; nothing of them is kept
+ * open.
+ *
+ * Look-up: -o strategy= names files and folders; without it, the folder `strategy` beside SOURCE (where MindSpore
+ * Transformers writes it), else the one inside; both there is an error.
+ */
+#ifndef FS_STRATEGIES_H
+#define FS_STRATEGIES_H
+
+#include <time.h>
+
+#include "fs/options.h"
+#include "layout/strategy.h"
+
+struct strategies {
+	const struct strategy *strategy; /* NULL when there is none */
+	const char *const *paths;        /* [count] files read, in order; byte-equal ones are read once and listed all */
+	uint64_t count;
+	struct timespec newest;          /* newest mtime of them */
+};
+
+/*
+ * Finds and unites the strategy of the directory `source` (absolute); `named` are the values of -o strategy=. With `optional`,
+ * finding none is no error. All of *out lives in `arena`.
+ */
+int strategies_load(const char *source, const struct options_list *named, bool optional, struct arena *arena, struct strategies *out,
+		    struct error *err);
+
+#endif
