@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See load.h. The order matters: sources and checkpoint first, then the view, then what is known only when all files are open. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs/load.h"
+#include "fs/loading.h"
+#include "layout/safetensors.h"
+
+#define SMALL_FILE (UINT64_C(64) << 20) /* bytes: larger files are no configuration */
+#define FIRST_READ (UINT64_C(64) << 10) /* bytes read at once: most headers, whole */
+
+int load_warn(struct loading *ld, const char *sentence, struct error *err)
+{
+	return !sentence || pairs_add(&ld->warnings, sentence, "") < 0 ? error_nomem(err) : 0;
+}
+
+void load_folder_mode(struct loading *ld, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		ld->folders &= st.st_mode;
+}
+
+/* Reads the header of `s`: the first read usually has all of it. *json lives in `scratch`. */
+static int read_header(const struct source *s, struct arena *scratch, struct bytes *json, struct error *err)
+{
+	uint64_t first = s->stamp.size < FIRST_READ ? s->stamp.size : FIRST_READ, length;
+	uint8_t *head = arena_alloc(scratch, first, 1), *whole;
+	int code = head ? source_read(s, 0, head, first, err) : error_nomem(err);
+
+	if (code == 0)
+		code = safetensors_length((struct bytes){ head, first < 8 ? first : 8 }, s->stamp.size, &length, err);
+	if (code < 0)
+		return code;
+	*json = (struct bytes){ head + 8, length };
+	if (8 + length <= first)
+		return 0;
+	whole = arena_alloc(scratch, length, 1);
+	*json = (struct bytes){ whole, length };
+	return whole ? source_read(s, 8, whole, length, err) : error_nomem(err);
+}
+
+int load_header(struct loading *ld, const char *path, uint32_t *source, struct arena *scratch, struct safetensors *st, struct error *err)
+{
+	int code = source_open(ld->model->sources, path, source, err);
+	struct bytes json;
+
+	if (code < 0)
+		return code;
+
+	const struct source *s = &ld->model->sources->list[*source];
+
+	code = read_header(s, scratch, &json, err);
+	if (code == 0)
+		code = safetensors_parse(json, s->stamp.size, scratch, st, err);
+	return code < 0 ? error_prefix(err, code, "%s", path) : 0;
+}
+
+bool load_shows_through(const struct scan_entry *entry)
+{
+	static const char *const never[] = { ".safetensors", ".index.json", ".bin", ".ckpt" };
+	const char *name = entry->name;
+
+	if (!entry->is_file || entry->size > SMALL_FILE || strncmp(name, "rank_", 5) == 0)
+		return false;
+	if (strcmp(name, "param_name_map.json") == 0 || strcmp(name, ".gatherfs") == 0 || strcmp(name, "tensors") == 0)
+		return false;
+	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++)
+		if (strcmp(name, never[i]) == 0 || scan_ends_in(name, never[i]))
+			return false;
+	return true;
+}
+
+static bool in_view(const struct view *view, const char *name)
+{
+	for (uint64_t i = 0; i < view->count; i++)
+		if (strcmp(view->files[i].path, name) == 0)
+			return true;
+	return false;
+}
+
+int load_file(struct loading *ld, const char *dir, const char *name, struct error *err)
+{
+	struct model *m = ld->model;
+	const char *own = arena_strndup(m->arena, name, strlen(name));
+	const char *path = arena_printf(m->arena, "%s/%s", dir, name);
+	struct image *image = image_new(m->arena, 1);
+	uint32_t source = 0;
+
+	if (in_view(&m->view, name))
+		return 0;
+	if (!own || !path || !image)
+		return error_nomem(err);
+	while (source < m->sources->count && strcmp(m->sources->list[source].path, path) != 0)
+		source++;
+
+	int code = source < m->sources->count ? 0 : source_open(m->sources, path, &source, err);
+
+	if (code < 0)
+		return code;
+	image_add_range(image, (struct piece){ .source = source }, m->sources->list[source].stamp.size);
+	return view_add(&m->view, m->arena, own, image, err);
+}
+
+static int add_small_files(struct loading *ld, const char *dir, const struct scan_list *list, struct error *err)
+{
+	int code = 0;
+
+	for (uint64_t i = 0; code == 0 && i < list->count; i++)
+		if (load_shows_through(&list->entries[i]))
+			code = load_file(ld, dir, list->entries[i].name, err);
+	return code;
+}
+
+static int add_with(struct loading *ld, struct error *err)
+{
+	int code = 0;
+
+	for (uint32_t i = 0; code == 0 && i < ld->options->with.count; i++) {
+		struct scan_list list;
+
+		code = scan_dir(ld->options->with.item[i], ld->model->arena, &list, err);
+		if (code == 0)
+			code = add_small_files(ld, ld->options->with.item[i], &list, err);
+	}
+	return code;
+}
+
+static int add_strategy(struct loading *ld, struct error *err)
+{
+	struct model *m = ld->model;
+	struct bytes file;
+	int code;
+
+	if (!m->strategy)
+		return 0;
+	code = strategy_write(m->strategy, m->arena, &file, err);
+	return code < 0 ? code : view_add_literal(&m->view, m->arena, ".gatherfs/strategy.ckpt", file, err);
+}
+
+static int lay_out_tensors(struct loading *ld, struct error *err)
+{
+	const struct options *o = ld->options;
+	struct model *m = ld->model;
+	bool hf = o->index == OPTIONS_INDEX_HF || (o->index == OPTIONS_INDEX_AUTO && ld->own_hf_index);
+	struct view_options vo = { .part_size = o->part_size ? o->part_size : OPTIONS_PART_SIZE, .index = hf ? VIEW_INDEX_HF : VIEW_INDEX_MS };
+
+	for (uint64_t i = 0; hf && i < m->checkpoint->outside_count; i++)
+		if (load_warn(ld, arena_printf(m->arena, "%s: not shown with index=hf, as it is no parameter of the model",
+					       m->checkpoint->outside[i].name), err) < 0)
+			return -ENOMEM;
+	return view_unified(m->checkpoint, &vo, m->arena, &m->view, err);
+}
+
+static int build_view(struct loading *ld, struct error *err)
+{
+	int code = ld->as_it_is ? 0 : lay_out_tensors(ld, err);
+
+	if (code == 0 && ld->unified)
+		code = add_small_files(ld, ld->source, &ld->entries, err);
+	if (code == 0)
+		code = add_with(ld, err);
+	return code == 0 ? add_strategy(ld, err) : code;
+}
+
+static bool later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
+/* A mount shows no more than the narrowest of its sources. */
+static void take_attributes(struct loading *ld)
+{
+	const struct options *o = ld->options;
+	struct model *m = ld->model;
+	const struct source *s = m->sources->list;
+	mode_t mode = 0444;
+	bool one_uid = true, one_gid = true;
+
+	for (uint32_t i = 0; i < m->sources->count; i++) {
+		mode &= s[i].mode;
+		one_uid &= s[i].uid == s[0].uid;
+		one_gid &= s[i].gid == s[0].gid;
+		if (later(&s[i].stamp.mtime, &m->mtime))
+			m->mtime = s[i].stamp.mtime;
+	}
+	m->uid = o->has_uid ? o->uid : one_uid ? s[0].uid : geteuid();
+	m->gid = o->has_gid ? o->gid : one_gid ? s[0].gid : getegid();
+	m->file_mode = o->has_mode ? o->mode & 0444 : mode;
+	m->dir_mode = o->has_mode ? m->file_mode | m->file_mode >> 2 : ld->folders & 0555;
+}
+
+static int fill(struct loading *ld, struct error *err)
+{
+	struct stat st;
+	bool ranks = false;
+	int code = 0;
+
+	if (stat(ld->source, &st) < 0)
+		return error_set(err, -errno, "%s: %s", ld->source, strerror(errno));
+	ld->folders = 0777;
+	if (S_ISDIR(st.st_mode)) {
+		load_folder_mode(ld, ld->source);
+		code = scan_dir(ld->source, ld->model->arena, &ld->entries, err);
+		if (code == 0)
+			code = load_ranks_fill(ld, &ranks, err);
+	}
+	if (code == 0 && !ranks)
+		code = load_unified_fill(ld, err);
+	return code;
+}
+
+static int list_warnings(struct loading *ld, struct error *err)
+{
+	uint32_t n = ld->warnings.names.count;
+	const char **list = arena_alloc(ld->model->arena, n, sizeof(*list));
+
+	if (!list)
+		return error_nomem(err);
+	for (uint32_t i = 0; i < n; i++)
+		list[i] = ld->warnings.pair[i].key;
+	ld->model->warnings = (struct model_texts){ list, n };
+	return 0;
+}
+
+int load_model(const struct options *o, struct model **out, struct error *err)
+{
+	struct loading ld = { .options = o, .model = model_new() };
+	int code;
+
+	if (!ld.model)
+		return error_nomem(err);
+	ld.source = o->source.item[0];
+	ld.warnings = pairs_new(ld.model->arena);
+	ld.model->source_dirs = (struct model_texts){ (const char *const *)o->source.item, o->source.count };
+	code = fill(&ld, err);
+	if (code == 0)
+		code = build_view(&ld, err);
+	if (code == 0)
+		take_attributes(&ld);
+	if (code == 0)
+		code = list_warnings(&ld, err);
+	if (code < 0) {
+		model_free(ld.model);
+		return code;
+	}
+	*out = ld.model;
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of loading share: private to load*.c. Each kind of source is a file of its own (load_ranks.c,
+ * load_unified.c), which fills the model's checkpoint and sources; load.c does what comes before and after.
+ */
+#ifndef FS_LOADING_H
+#define FS_LOADING_H
+
+#include "fs/model.h"
+#include "fs/options.h"
+#include "fs/scan.h"
+
+struct loading {
+	const struct options *options;
+	struct model *model;
+	const char *source;        /* absolute path of SOURCE */
+	struct scan_list entries;  /* of the SOURCE directory */
+	struct pairs warnings;     /* sentence -> "" */
+	bool unified;              /* SOURCE holds whole tensors */
+	bool own_hf_index;         /* SOURCE has model.safetensors.index.json */
+	bool as_it_is;             /* the view shows SOURCE's own files; no tensors are laid out anew */
+	mode_t folders;            /* AND of the modes of SOURCE's folders */
+};
+
+/* Opens a safetensors file as a new source and parses its header into `scratch`. The message names the path. */
+int load_header(struct loading *ld, const char *path, uint32_t *source, struct arena *scratch, struct safetensors *st, struct error *err);
+
+/* Notes a sentence for the status and the user. 0 or -ENOMEM. */
+int load_warn(struct loading *ld, const char *sentence, struct error *err);
+
+/* Takes a folder of SOURCE into account for the modes that the mount shows. */
+void load_folder_mode(struct loading *ld, const char *path);
+
+/* True when a small file called `name` may show through from SOURCE or with=. */
+bool load_shows_through(const struct scan_entry *entry);
+
+/* Adds the file `dir`/`name` to the view as it is, unless the view has that name. */
+int load_file(struct loading *ld, const char *dir, const char *name, struct error *err);
+
+/* The two kinds of source. `paths` of a unified one come from SOURCE's entries, or from SOURCE itself when that is a file. */
+int load_ranks_fill(struct loading *ld, bool *found, struct error *err);
+int load_unified_fill(struct loading *ld, struct error *err);
+
+#endif
