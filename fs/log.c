@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Log lines; error_set() already knows how to make a text safe for one line, so it is used for that. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <syslog.h>
+
+#include "fs/log.h"
+#include "layout/error.h"
+
+void log_init(struct log *log, bool foreground)
+{
+	log->to_syslog = !foreground;
+	if (log->to_syslog)
+		openlog("gatherfs", LOG_PID, LOG_DAEMON);
+}
+
+static void put(const struct log *log, int priority, const char *format, va_list args)
+{
+	struct error line;
+	char raw[sizeof(line.msg)];
+
+	vsnprintf(raw, sizeof(raw), format, args);
+	error_set(&line, 0, "%s", raw);
+	if (log->to_syslog)
+		syslog(priority, "%s", line.msg);
+	else
+		fprintf(stderr, "gatherfs: %s%s\n", priority == LOG_WARNING ? "warning: " : "", line.msg);
+}
+
+void log_error(const struct log *log, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	put(log, LOG_ERR, format, args);
+	va_end(args);
+}
+
+void log_warn(const struct log *log, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	put(log, LOG_WARNING, format, args);
+	va_end(args);
+}

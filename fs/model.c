@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Life and end of a model. */
+#include <stdlib.h>
+
+#include "fs/model.h"
+
+struct model *model_new(void)
+{
+	struct model *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->arena = arena_new();
+	m->sources = source_list_new();
+	m->problems = problem_list_new();
+	if (m->arena && m->sources && m->problems)
+		return m;
+	model_free(m);
+	return NULL;
+}
+
+void model_free(struct model *m)
+{
+	if (!m)
+		return;
+	problem_list_free(m->problems);
+	source_list_free(m->sources);
+	arena_free(m->arena);
+	free(m);
+}

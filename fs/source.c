@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Source files. A file is stamped from its open descriptor, so no rename between stat and open can slip in. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs/source.h"
+
+struct sources *source_list_new(void)
+{
+	struct sources *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->arena = arena_new();
+	if (!s->arena) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void source_list_free(struct sources *s)
+{
+	if (!s)
+		return;
+	for (uint32_t i = 0; i < s->count; i++)
+		close(s->list[i].fd);
+	arena_free(s->arena);
+	free(s->list);
+	free(s);
+}
+
+static int grow(struct sources *s, struct error *err)
+{
+	uint32_t capacity = s->capacity ? s->capacity * 2 : 16;
+	struct source *list;
+
+	if (s->count < s->capacity)
+		return 0;
+	if (capacity < s->capacity)
+		return error_nomem(err);
+	list = reallocarray(s->list, capacity, sizeof(*list));
+	if (!list)
+		return error_nomem(err);
+	s->list = list;
+	s->capacity = capacity;
+	return 0;
+}
+
+static const char *kind_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return "a directory";
+	case S_IFIFO:
+		return "a named pipe";
+	case S_IFSOCK:
+		return "a socket";
+	case S_IFCHR:
+	case S_IFBLK:
+		return "a device";
+	default:
+		return "something else";
+	}
+}
+
+static struct source_stamp stamp_of(const struct stat *st)
+{
+	return (struct source_stamp){ .dev = st->st_dev, .ino = st->st_ino, .size = (uint64_t)st->st_size, .mtime = st->st_mtim };
+}
+
+/* Fills *out from an open descriptor. */
+static int describe(struct source *out, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(out->fd, &st) < 0)
+		return error_set(err, -errno, "%s: %s", out->path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, -EINVAL, "%s: expected a regular file, found %s", out->path, kind_name(st.st_mode));
+	out->stamp = stamp_of(&st);
+	out->mode = st.st_mode & 07777;
+	out->uid = st.st_uid;
+	out->gid = st.st_gid;
+	return 0;
+}
+
+int source_open(struct sources *s, const char *path, uint32_t *index, struct error *err)
+{
+	struct source source = { .fd = -1 };
+	int rc = grow(s, err);
+
+	if (rc < 0)
+		return rc;
+	source.path = arena_strndup(s->arena, path, strlen(path));
+	if (!source.path)
+		return error_nomem(err);
+	source.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a pipe without a writer must not block the mount */
+	if (source.fd < 0)
+		return error_set(err, -errno, "%s: %s", path, strerror(errno));
+	rc = describe(&source, err);
+	if (rc < 0) {
+		close(source.fd);
+		return rc;
+	}
+	*index = s->count;
+	s->list[s->count++] = source;
+	return 0;
+}
+
+int source_read(const struct source *source, uint64_t offset, void *buf, uint64_t len, struct error *err)
+{
+	uint64_t done = 0;
+
+	if (offset > INT64_MAX || len > INT64_MAX - offset)
+		return error_set(err, -EIO, "%s: a read beyond what a file can hold", source->path);
+	while (done < len) {
+		ssize_t n = pread(source->fd, (char *)buf + done, len - done, (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_set(err, -errno, "%s: reading at %" PRIu64 ": %s", source->path, offset + done, strerror(errno));
+		if (n == 0)
+			return error_set(err, -EIO, "%s: ends at byte %" PRIu64 ", expected %" PRIu64 " or more", source->path,
+					 offset + done, offset + len);
+		done += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int changed(const struct source *source, const char *field, uint64_t expected, uint64_t found, struct error *err)
+{
+	return error_set(err, -EIO, "%s: changed since it was mounted: %s: expected %" PRIu64 ", found %" PRIu64, source->path,
+			 field, expected, found);
+}
+
+static int changed_mtime(const struct source *source, struct timespec found, struct error *err)
+{
+	struct timespec expected = source->stamp.mtime;
+
+	return error_set(err, -EIO, "%s: changed since it was mounted: mtime: expected %jd.%09ld, found %jd.%09ld", source->path,
+			 (intmax_t)expected.tv_sec, expected.tv_nsec, (intmax_t)found.tv_sec, found.tv_nsec);
+}
+
+int source_unchanged(const struct source *source, struct error *err)
+{
+	const struct source_stamp *old = &source->stamp;
+	struct stat st;
+
+	if (fstat(source->fd, &st) < 0)
+		return error_set(err, -errno, "%s: %s", source->path, strerror(errno));
+
+	struct source_stamp now = stamp_of(&st);
+
+	if (now.dev != old->dev)
+		return changed(source, "device", old->dev, now.dev, err);
+	if (now.ino != old->ino)
+		return changed(source, "inode", old->ino, now.ino, err);
+	if (now.size != old->size)
+		return changed(source, "size", old->size, now.size, err);
+	if (now.mtime.tv_sec != old->mtime.tv_sec || now.mtime.tv_nsec != old->mtime.tv_nsec)
+		return changed_mtime(source, now.mtime, err);
+	return 0;
+}
