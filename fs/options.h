@@ -48,7 +48,7 @@ struct options {
 	const char *fsname;          /* NULL: the source */
 	uint32_t max_threads;        /* 0: not given */
 	uint64_t readahead;          /* bytes; 0: leave it alone */
-	bool allow_other, allow_root, foreground, debug, help;
+	bool allow_other, allow_root, default_permissions, foreground, debug, help;
 	bool has_uid, has_gid, has_mode;
 	uid_t uid;
 	gid_t gid;
