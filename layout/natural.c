@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numbers are compared by their length without leading zeros, then by their digits, so they may be of any size. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "layout/natural.h"
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Compares the numbers at *a and *b and moves both behind them. */
+static int compare_numbers(const char **a, const char **b)
+{
+	const char *x = *a, *y = *b;
+
+	while (*x == '0')
+		x++;
+	while (*y == '0')
+		y++;
+
+	size_t m = 0, n = 0;
+
+	while (is_digit(x[m]))
+		m++;
+	while (is_digit(y[n]))
+		n++;
+	*a = x + m;
+	*b = y + n;
+	return m != n ? (m < n ? -1 : 1) : memcmp(x, y, m);
+}
+
+int natural_compare(const char *a, const char *b)
+{
+	const char *x = a, *y = b;
+
+	for (;;) {
+		if (is_digit(*x) && is_digit(*y)) {
+			int r = compare_numbers(&x, &y);
+
+			if (r)
+				return r;
+		} else if (*x != *y) {
+			return (unsigned char)*x < (unsigned char)*y ? -1 : 1;
+		} else if (!*x) {
+			return strcmp(a, b);
+		} else {
+			x++;
+			y++;
+		}
+	}
+}
