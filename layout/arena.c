@@ -24,8 +24,7 @@
 #endif
 
 struct chunk {
-	_Alignas(16) struct chunk *next;
-	uint8_t room[];
+	_Alignas(16) struct chunk *next; /* the chunk's room lies behind, aligned too */
 };
 
 struct arena {
@@ -68,7 +67,7 @@ static uint8_t *add_chunk(struct arena *arena, uint64_t bytes)
 	c->next = arena->chunks;
 	arena->chunks = c;
 	arena->held += bytes;
-	return c->room;
+	return (uint8_t *)(c + 1);
 }
 
 static bool next_chunk(struct arena *arena)
