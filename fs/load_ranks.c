@@ -164,7 +164,7 @@ static int warn(struct attempt *at, const struct timespec *strategy, struct erro
 int load_ranks_fill(struct loading *ld, bool *found, struct error *err)
 {
 	struct attempt at = { .ld = ld };
-	struct timespec strategy;
+	struct timespec strategy = { 0 };
 	struct model *m = ld->model;
 	int code = ranks_scan(ld->source, &ld->entries, m->arena, &at.ranks, err);
 

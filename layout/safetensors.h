@@ -18,7 +18,6 @@
 #include "layout/pairs.h"
 
 #define SAFETENSORS_HEADER_MAX UINT64_C(100000000) /* bytes of JSON; the crate's MAX_HEADER_SIZE */
-#define safetensors_meta pair
 #define SAFETENSORS_ALIGN 4096                     /* our headers end so that the data starts on a page */
 
 struct safetensors_entry {
