@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs are taken from the plan in batches. A run that is contiguous on both sides and not tiny is read straight to where it
+ * belongs. The rows of all others come through a staging buffer: rows that merge shards of a last axis are next to each other in
+ * each shard, so a batch has one span for each source, one pread reads it, and the rows are copied apart in memory. One pread
+ * for each row was ten times slower, and mapped sources, which would save a copy, can fault under a truncation.
+ *
+ * Where the rows of a source are far apart (an inner axis is split), reading what lies between them would cost more than the
+ * system calls that it saves; those rows are read one by one.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/gather.h"
+#include "layout/plan.h"
+
+#define STAGING (UINT64_C(1) << 20) /* bytes: as much as one request */
+#define DIRECT_MIN 16384            /* bytes: a shorter contiguous run is cheaper as a part of its neighbours' span */
+#define GAP_MAX 4096                /* bytes between two runs that are read along rather than read around */
+#define STRIDE_GAP_MAX 8192         /* bytes between two rows, likewise: about what a system call costs */
+#define RUNS 256
+#define SPANS 64
+#define TOUCHED 64
+
+/* A part of a source that one pread brings into the staging buffer. */
+struct span {
+	uint64_t lo, hi; /* bytes in the source */
+	uint64_t at;     /* where `lo` lies in the staging buffer */
+	uint32_t source;
+};
+
+struct gather {
+	uint8_t *staging;               /* [STAGING]; made when it is first needed */
+	struct run runs[RUNS];          /* of this batch, that go through the staging buffer */
+	uint32_t span_of[RUNS];         /* the span of each */
+	struct span spans[SPANS];       /* of this batch */
+	uint32_t touched[TOUCHED];      /* sources whose stamps are still to be checked; all their reads are done */
+	uint32_t run_count, span_count, touched_count;
+	uint64_t staged;                /* bytes of all spans */
+
+	const struct gather_range *range;
+	struct run direct;              /* a contiguous run that the next may continue; rows 0: none */
+	uint32_t bad;                   /* the source that failed */
+	struct error *err;
+};
+
+struct gather *gather_new(void)
+{
+	return calloc(1, sizeof(struct gather));
+}
+
+void gather_free(struct gather *g)
+{
+	if (!g)
+		return;
+	free(g->staging);
+	free(g);
+}
+
+static const struct source *source_of(const struct gather *g, uint32_t number)
+{
+	assert(number < g->range->model->sources->count);
+	return &g->range->model->sources->list[number];
+}
+
+/* Checks the stamps of everything that was read since the last check. */
+static int check_touched(struct gather *g)
+{
+	for (uint32_t i = 0; i < g->touched_count; i++) {
+		int rc = source_unchanged(source_of(g, g->touched[i]), g->err);
+
+		if (rc < 0) {
+			g->bad = g->touched[i];
+			return rc;
+		}
+	}
+	g->touched_count = 0;
+	return 0;
+}
+
+/* Remembers that `number` has to be checked. */
+static int touch(struct gather *g, uint32_t number)
+{
+	int rc = 0;
+
+	for (uint32_t i = g->touched_count; i-- > 0;)
+		if (g->touched[i] == number)
+			return 0;
+	if (g->touched_count == TOUCHED)
+		rc = check_touched(g);
+	g->touched[g->touched_count++] = number;
+	return rc;
+}
+
+/* Reads from a source. A short file is reported as what it is, a changed one, when the stamp says so. */
+static int read_source(struct gather *g, uint32_t number, uint64_t offset, void *buf, uint64_t len)
+{
+	const struct source *source = source_of(g, number);
+	int rc = source_read(source, offset, buf, len, g->err);
+	struct error change;
+
+	if (rc == 0)
+		return touch(g, number);
+	g->bad = number;
+	if (source_unchanged(source, &change) < 0)
+		*g->err = change;
+	return rc;
+}
+
+static int flush_direct(struct gather *g)
+{
+	struct run run = g->direct;
+
+	g->direct.rows = 0;
+	return run.rows ? read_source(g, run.source, run.src, g->range->dst + run.dst, run.len) : 0;
+}
+
+/* Reads each row of a run whose rows are far apart. */
+static int read_rows(struct gather *g, const struct run *run)
+{
+	uint8_t *dst = g->range->dst + run->dst;
+	int rc = 0;
+
+	for (uint64_t i = 0; i < run->rows && rc == 0; i++)
+		rc = read_source(g, run->source, run->src + i * run->src_stride, dst + i * run->dst_stride, run->len);
+	return rc;
+}
+
+/* Inlined, so that a constant `len` makes each row a few instructions. */
+static inline __attribute__((always_inline)) void copy_rows(uint8_t *dst, const uint8_t *src, const struct run *run, uint64_t len)
+{
+	for (uint64_t i = 0; i < run->rows; i++)
+		memcpy(dst + i * run->dst_stride, src + i * run->src_stride, len);
+}
+
+static void copy_run(uint8_t *dst, const uint8_t *src, const struct run *run)
+{
+	switch (run->len) {
+	case 2:
+		return copy_rows(dst, src, run, 2);
+	case 4:
+		return copy_rows(dst, src, run, 4);
+	case 8:
+		return copy_rows(dst, src, run, 8);
+	case 16:
+		return copy_rows(dst, src, run, 16);
+	case 32:
+		return copy_rows(dst, src, run, 32);
+	case 64:
+		return copy_rows(dst, src, run, 64);
+	default:
+		return copy_rows(dst, src, run, run->len);
+	}
+}
+
+/* Reads the spans of the batch, copies its rows to their places, and begins a new batch. */
+static int flush_staged(struct gather *g)
+{
+	uint64_t at = 0;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < g->span_count && rc == 0; i++) {
+		struct span *s = &g->spans[i];
+
+		s->at = at;
+		at += s->hi - s->lo;
+		rc = read_source(g, s->source, s->lo, g->staging + s->at, s->hi - s->lo);
+	}
+	for (uint32_t i = 0; i < g->run_count && rc == 0; i++) {
+		const struct run *run = &g->runs[i];
+		const struct span *s = &g->spans[g->span_of[i]];
+
+		copy_run(g->range->dst + run->dst, g->staging + s->at + (run->src - s->lo), run);
+	}
+	g->run_count = g->span_count = 0;
+	g->staged = 0;
+	return rc;
+}
+
+/* The last span of a source in this batch, if [lo, ...) may go into it; else a number past the end. */
+static uint32_t span_for(const struct gather *g, uint32_t source, uint64_t lo)
+{
+	for (uint32_t i = g->span_count; i-- > 0;) {
+		const struct span *s = &g->spans[i];
+
+		if (s->source == source)
+			return lo >= s->lo && lo <= s->hi + GAP_MAX ? i : g->span_count;
+	}
+	return g->span_count;
+}
+
+/* Puts `run`, that lies in [run->src, hi) of its source, into the batch; false when there is no room. */
+static bool stage(struct gather *g, const struct run *run, uint64_t hi)
+{
+	uint32_t i = span_for(g, run->source, run->src);
+	uint64_t old = i < g->span_count ? g->spans[i].hi : run->src, more = hi > old ? hi - old : 0;
+
+	if (g->run_count == RUNS || i == SPANS || more > STAGING - g->staged)
+		return false;
+	if (i == g->span_count)
+		g->spans[g->span_count++] = (struct span){ .lo = run->src, .source = run->source };
+	g->spans[i].hi = old + more;
+	g->staged += more;
+	g->span_of[g->run_count] = i;
+	g->runs[g->run_count++] = *run;
+	return true;
+}
+
+/* How many rows of `run` the rest of the staging buffer takes. */
+static uint64_t rows_that_fit(const struct gather *g, const struct run *run)
+{
+	uint64_t room = STAGING - g->staged, rows;
+
+	if (room < run->len)
+		return 0;
+	rows = run->rows == 1 ? 1 : 1 + (room - run->len) / run->src_stride;
+	return rows < run->rows ? rows : run->rows;
+}
+
+/* Stages all rows of a run, in as many batches as they need. A row is shorter than the staging buffer. */
+static int take_staged(struct gather *g, struct run run)
+{
+	if (!g->staging && !(g->staging = malloc(STAGING)))
+		return error_nomem(g->err);
+	while (run.rows > 0) {
+		struct run part = run;
+
+		part.rows = rows_that_fit(g, &run);
+		if (part.rows > 0 && stage(g, &part, part.src + (part.rows - 1) * part.src_stride + part.len)) {
+			run.rows -= part.rows;
+			run.src += part.rows * run.src_stride;
+			run.dst += part.rows * run.dst_stride;
+			continue;
+		}
+		int rc = flush_staged(g);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* True when `run` goes on where the waiting contiguous run ends, on both sides. */
+static bool continues(const struct run *direct, const struct run *run)
+{
+	return direct->rows && run->source == direct->source && run->src == direct->src + direct->len &&
+	       run->dst == direct->dst + direct->len;
+}
+
+static int take_contiguous(struct gather *g, const struct run *run)
+{
+	int rc;
+
+	if (continues(&g->direct, run)) {
+		g->direct.len += run->len;
+		return 0;
+	}
+	if (run->len < DIRECT_MIN)
+		return take_staged(g, *run);
+	rc = flush_direct(g);
+	g->direct = *run;
+	return rc;
+}
+
+static int take(struct gather *g, struct run run)
+{
+	if (run.literal) {
+		memcpy(g->range->dst + run.dst, run.literal, run.len);
+		return 0;
+	}
+	if (run.rows > 1 && run.src_stride == run.len && run.dst_stride == run.len) {
+		run.len *= run.rows;
+		run.rows = 1;
+	}
+	if (run.rows == 1)
+		return take_contiguous(g, &run);
+	if (run.len >= DIRECT_MIN || run.src_stride - run.len > STRIDE_GAP_MAX)
+		return read_rows(g, &run);
+	return take_staged(g, run);
+}
+
+/* Forgets what an earlier range that failed has left behind. */
+static void begin(struct gather *g, const struct gather_range *range, struct error *err)
+{
+	g->run_count = g->span_count = g->touched_count = 0;
+	g->staged = 0;
+	g->direct.rows = 0;
+	g->range = range;
+	g->err = err;
+}
+
+int gather_bytes(struct gather *g, const struct gather_range *range, uint32_t *source, struct error *err)
+{
+	struct plan plan;
+	struct run run;
+	int rc = 0;
+
+	begin(g, range, err);
+	plan_begin(&plan, range->image, range->offset, range->len);
+	while (rc == 0 && plan_next(&plan, &run))
+		rc = take(g, run);
+	if (rc == 0)
+		rc = flush_direct(g);
+	if (rc == 0)
+		rc = flush_staged(g);
+	if (rc == 0)
+		rc = check_touched(g);
+	*source = g->bad;
+	return rc;
+}
