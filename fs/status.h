@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a mount tells about itself in .gatherfs/status (for people) and .gatherfs/status.json (for programs): what is shown, what
+ * it was made of, what was left out and why, and what went wrong since.
+ */
+#ifndef FS_STATUS_H
+#define FS_STATUS_H
+
+#include <stdatomic.h>
+
+#include "fs/model.h"
+#include "layout/text.h"
+
+struct status {
+	const struct model *model;
+	const char *mountpoint;
+	time_t since;               /* wall clock, when it was mounted */
+	_Atomic uint64_t readahead; /* bytes, of the mount; 0 while it is not known */
+};
+
+/* Write the report; text->failed says whether there was memory for it. */
+void status_text(const struct status *status, struct text *text);
+void status_json(const struct status *status, struct text *text);
+
+#endif
