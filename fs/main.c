@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gatherfs: finds the verb and runs it. */
+#include <fuse_lowlevel.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "fs/verbs.h"
+
+/* A checkpoint of many ranks has more files than a program may usually have open. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit); /* where this fails the mount says which file could not be opened */
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+	const struct verb *verb;
+
+	if (!*name) {
+		verbs_usage(stderr);
+		return VERBS_USAGE;
+	}
+	if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0) {
+		verbs_usage(stdout);
+		return VERBS_OK;
+	}
+	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+		printf("gatherfs %s\nlibfuse %s\n", GATHERFS_VERSION, fuse_pkgversion());
+		return VERBS_OK;
+	}
+	verb = verbs_find(name);
+	if (!verb)
+		return VERBS_USAGE;
+	raise_file_limit();
+	return verb->run(argc - 1, argv + 1);
+}

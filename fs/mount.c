@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gatherfs mount: everything that can be wrong is found while there is still somebody to tell; only then the program leaves for
+ * the background, and the one that was started ends when the mount answers.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "fs/detach.h"
+#include "fs/load.h"
+#include "fs/point.h"
+#include "fs/serve.h"
+#include "fs/verbs.h"
+
+/* What needs no look at the source. */
+static int check_options(const struct options *o, struct error *err)
+{
+	bool widens = o->has_uid || o->has_gid || o->has_mode;
+
+	if (o->source.count > 1)
+		return error_set(err, -EINVAL, "expected one SOURCE, found %u: \"%s\" and \"%s\"", o->source.count, o->source.item[0],
+				 o->source.item[1]);
+	if (widens && geteuid() != 0)
+		return error_set(err, -EPERM, "option \"%s\" is for root only",
+				 o->has_uid ? "uid" : o->has_gid ? "gid" : "mode");
+	return 0;
+}
+
+static void print_safe(FILE *out, const char *before, const char *text)
+{
+	struct error line;
+
+	error_set(&line, 0, "%s", text);
+	fprintf(out, "%s: %s\n", before, line.msg);
+}
+
+/* Tells which strategy files were used, because they are found where nobody named them, and what is strange. */
+static void announce(const struct model *m)
+{
+	const struct model_texts *s = &m->strategy_files;
+
+	if (s->count > 0)
+		print_safe(stdout, "strategy", s->list[0]);
+	if (s->count > 1)
+		printf("strategy: and %" PRIu64 " more (all are in .gatherfs/status)\n", s->count - 1);
+	for (uint64_t i = 0; i < m->warnings.count; i++)
+		print_safe(stderr, "gatherfs mount: warning", m->warnings.list[i]);
+	fflush(stdout);
+}
+
+/* Serves in the background. The parent returns when the mount answers, the child when it has ended; both free what they have. */
+static int serve_detached(struct serve *s, struct error *err)
+{
+	int channel, rc;
+	pid_t child = detach_fork(&channel, err);
+
+	if (child == 0)
+		return serve_run(s, channel, err);
+	rc = child < 0 ? child : detach_wait(child, channel, err);
+	if (rc < 0)
+		serve_unmount(s);
+	return rc;
+}
+
+static int serve(const struct options *o, const char *point, struct model *m, struct error *err)
+{
+	struct serve *s;
+	int rc = serve_mount(o, point, m, &s, err);
+
+	if (rc < 0)
+		return rc;
+	rc = o->foreground ? serve_run(s, -1, err) : serve_detached(s, err);
+	serve_free(s);
+	return rc;
+}
+
+static int load_and_serve(const struct options *o, const char *point, struct error *err)
+{
+	struct model *m;
+	int rc = load_model(o, &m, err);
+
+	if (rc < 0)
+		return rc;
+	rc = tree_build(&m->view, 1, m->arena, &m->tree, err); /* 1 is the kernel's number of a mount's root */
+	if (rc == 0) {
+		announce(m);
+		rc = serve(o, point, m, err);
+	}
+	model_free(m);
+	return rc;
+}
+
+static int run(struct options *o, struct error *err)
+{
+	const char *point;
+	int rc = check_options(o, err);
+
+	if (rc == 0)
+		rc = point_check(o->mountpoint, &o->source, o->arena, &point, err);
+	return rc < 0 ? rc : load_and_serve(o, point, err);
+}
+
+int mount_main(int argc, char **argv)
+{
+	struct options o;
+	struct error err;
+	int code, rc = options_parse(argc - 1, argv + 1, &o, &err);
+
+	if (rc == 0 && o.help) {
+		verbs_help("mount", stdout);
+		options_free(&o);
+		return VERBS_OK;
+	}
+	if (rc == 0)
+		rc = options_take_point(&o, &err);
+	if (rc < 0)
+		code = verbs_misused("mount", err.msg);
+	else
+		code = run(&o, &err) < 0 ? verbs_failed("mount", err.msg) : VERBS_OK;
+	options_free(&o);
+	return code;
+}

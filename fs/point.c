@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Mount points. A dead mount answers nothing but ENOTCONN, so the list of mounts is asked by name and the path left alone. */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs/point.h"
+
+#define OUR_TYPE "fuse.gatherfs"
+
+static int check_directory(const char *point, struct error *err)
+{
+	struct stat st;
+
+	if (stat(point, &st) < 0) {
+		if (errno == ENOTCONN)
+			return error_set(err, -ENOTCONN, "mount point %s: a mount is there whose process is gone; clear it with "
+					 "`gatherfs umount %s`", point, point);
+		return error_set(err, -errno, "mount point %s: %s", point, strerror(errno));
+	}
+	if (!S_ISDIR(st.st_mode))
+		return error_set(err, -ENOTDIR, "mount point %s: expected a directory, found another kind of file", point);
+	return 0;
+}
+
+static int check_empty(const char *point, struct error *err)
+{
+	DIR *dir = opendir(point);
+	const struct dirent *e;
+	int rc = 0;
+
+	if (!dir)
+		return error_set(err, -errno, "mount point %s: %s", point, strerror(errno));
+	while (rc == 0 && (e = readdir(dir)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			rc = error_set(err, -ENOTEMPTY, "mount point %s: expected an empty directory, found \"%s\" in it", point,
+				       e->d_name);
+	closedir(dir);
+	return rc;
+}
+
+/* True when `path` is `dir` or below it; both are without links. */
+static bool is_within(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	if (len == 1)
+		return true;
+	return strncmp(path, dir, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+int point_check(const char *point, const struct options_list *sources, struct arena *arena, const char **real, struct error *err)
+{
+	char resolved[PATH_MAX];
+	int rc = check_directory(point, err);
+
+	if (rc < 0)
+		return rc;
+	if (!realpath(point, resolved))
+		return error_set(err, -errno, "mount point %s: %s", point, strerror(errno));
+	for (uint32_t i = 0; i < sources->count; i++)
+		if (is_within(resolved, sources->item[i]))
+			return error_set(err, -EINVAL, "mount point %s: is %s the source %s", point,
+					 strcmp(resolved, sources->item[i]) == 0 ? "itself" : "below", sources->item[i]);
+	rc = check_empty(point, err);
+	if (rc < 0)
+		return rc;
+	*real = arena_strndup(arena, resolved, strlen(resolved));
+	return *real ? 0 : error_nomem(err);
+}
+
+/* Undoes the kernel's \ooo in place. */
+static void unescape(char *text)
+{
+	char *out = text;
+
+	for (const char *p = text; *p; out++) {
+		if (p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] >= '0' && p[2] <= '7' && p[3] >= '0' && p[3] <= '7') {
+			*out = (char)((p[1] - '0') * 64 + (p[2] - '0') * 8 + (p[3] - '0'));
+			p += 4;
+		} else {
+			*out = *p++;
+		}
+	}
+	*out = '\0';
+}
+
+/* Takes the mount point (field 5) and the type (behind " - ") out of a line of mountinfo; false when it has another form. */
+static bool parse_line(char *line, char **point, char **type)
+{
+	char *field = line, *end;
+
+	for (int i = 0; i < 4; i++) {
+		field = strchr(field, ' ');
+		if (!field)
+			return false;
+		field++;
+	}
+	end = strchr(field, ' ');
+	*type = end ? strstr(end, " - ") : NULL;
+	if (!*type)
+		return false;
+	*end = '\0';
+	*type += 3;
+	(*type)[strcspn(*type, " \n")] = '\0';
+	unescape(field);
+	*point = field;
+	return true;
+}
+
+int point_mounts(const char *real, struct point_mounts *out, struct error *err)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL, *point, *type;
+	size_t room = 0;
+
+	*out = (struct point_mounts){ 0 };
+	if (!f)
+		return error_set(err, -errno, "/proc/self/mountinfo: %s", strerror(errno));
+	while (getline(&line, &room, f) > 0) {
+		if (!parse_line(line, &point, &type) || strcmp(point, real) != 0)
+			continue;
+		out->count++;
+		out->ours = strcmp(type, OUR_TYPE) == 0; /* the last line is the topmost mount */
+	}
+	free(line);
+	fclose(f);
+	return 0;
+}

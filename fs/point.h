@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mount points: whether one may be used, and what is mounted on it, as /proc/self/mountinfo tells.
+ */
+#ifndef FS_POINT_H
+#define FS_POINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/options.h"
+
+/*
+ * Checks that `point` may take a mount of `sources`: an empty directory, neither one of them nor below one. *real is its path
+ * without links, in `arena`. -EINVAL, -ENOTEMPTY, -ENOTCONN for a dead mount, or the errno of looking at it.
+ */
+int point_check(const char *point, const struct options_list *sources, struct arena *arena, const char **real, struct error *err);
+
+struct point_mounts {
+	uint32_t count; /* mounts on this very path, one over the other */
+	bool ours;      /* the topmost is a gatherfs mount */
+};
+
+/* Looks a path without links up among the mounts. The errno of reading them, or -ENOMEM. */
+int point_mounts(const char *real, struct point_mounts *out, struct error *err);
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One thread of ours stands beside those that answer requests: it asks the mount for its root, which succeeds when the mount
+ * answers, raises the read-ahead, reports, and ends. It is a thread because whoever answers requests must never wait for one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "fs/capture.h"
+#include "fs/detach.h"
+#include "fs/ops.h"
+#include "fs/serve.h"
+
+#define THREADS_IDLE 8 /* that stay when there is nothing to do */
+
+struct serve {
+	const struct options *options;
+	const char *point;
+	struct log log;
+	struct status status;
+	struct ops ops;
+	struct fuse_session *session;
+	int channel;       /* to report on; used by the settling thread only, once that runs */
+	pthread_t settler;
+};
+
+/* Appends `text` as the value of an option: libfuse splits at commas and undoes backslashes; control characters would end up
+ * in /proc/mounts. */
+static void add_value(struct text *args, const char *text)
+{
+	for (const char *p = text; *p; p++) {
+		bool control = (unsigned char)*p < 0x20 || *p == 0x7f;
+
+		if (*p == ',' || *p == '\\')
+			text_add(args, "\\");
+		text_add(args, "%c", control ? '?' : *p);
+	}
+}
+
+static void write_mount_options(const struct options *o, struct text *args)
+{
+	text_add(args, "ro,nosuid,nodev,default_permissions,subtype=gatherfs%s%s,fsname=", o->allow_other ? ",allow_other" : "",
+		 o->allow_root ? ",allow_root" : "");
+	add_value(args, o->fsname ? o->fsname : o->source.item[0]);
+}
+
+static int new_session(struct serve *s, struct error *err)
+{
+	struct text mount_options = TEXT_EMPTY;
+
+	write_mount_options(s->options, &mount_options);
+	if (mount_options.failed)
+		return error_nomem(err);
+
+	char *argv[] = { "gatherfs", "-o", mount_options.ptr, s->options->debug ? "-d" : NULL, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(s->options->debug ? 4 : 3, argv);
+
+	s->session = fuse_session_new(&args, &ops_table, sizeof(ops_table), &s->ops);
+	fuse_opt_free_args(&args);
+	text_free(&mount_options);
+	return s->session ? 0 : error_set(err, -EINVAL, "libfuse refused the mount options");
+}
+
+/* What everybody who mounts needs, asked for first because the message is then plain. */
+static int check_device(struct error *err)
+{
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	if (errno == EACCES || errno == EPERM)
+		return error_set(err, -errno, "/dev/fuse may not be opened here: %s (a container needs --device /dev/fuse)",
+				 strerror(errno));
+	return error_set(err, -errno, "/dev/fuse is missing: %s (load the kernel module fuse, or start the container with "
+			 "--device /dev/fuse)", strerror(errno));
+}
+
+/* True when a program can be found as a shell would. */
+static bool is_in_path(const char *name)
+{
+	const char *dir = getenv("PATH");
+	char path[4096];
+
+	for (dir = dir ? dir : "/usr/bin:/bin"; *dir; dir += strspn(dir, ":")) {
+		int len = (int)strcspn(dir, ":");
+
+		snprintf(path, sizeof(path), "%.*s/%s", len, dir, name);
+		if (access(path, X_OK) == 0)
+			return true;
+		dir += len;
+	}
+	return false;
+}
+
+static int mount_session(struct serve *s, struct error *err)
+{
+	struct capture c;
+	char said[1024];
+	int rc;
+
+	capture_begin(&c);
+	rc = fuse_session_mount(s->session, s->point);
+	capture_end(&c, said, sizeof(said));
+	if (rc == 0)
+		return 0;
+	if (geteuid() != 0 && !is_in_path("fusermount3"))
+		return error_set(err, -ENOENT, "cannot mount on %s: fusermount3 is missing, and only root can mount without it "
+				 "(package fuse3)", s->point);
+	return error_set(err, -EPERM, "cannot mount on %s: %s", s->point, said[0] ? said : "the kernel refused it");
+}
+
+int serve_mount(const struct options *options, const char *point, struct model *model, struct serve **out, struct error *err)
+{
+	struct serve *s = calloc(1, sizeof(*s));
+	int rc = s ? check_device(err) : error_nomem(err);
+
+	if (rc < 0) {
+		free(s);
+		return rc;
+	}
+	s->options = options;
+	s->point = point;
+	s->status.model = model;
+	s->status.mountpoint = point;
+	s->status.since = time(NULL);
+	s->ops = (struct ops){ .model = model, .status = &s->status, .reply = reply_new(&s->log) };
+	rc = s->ops.reply ? new_session(s, err) : error_nomem(err);
+	if (rc == 0)
+		rc = mount_session(s, err);
+	if (rc < 0)
+		serve_free(s);
+	else
+		*out = s;
+	return rc;
+}
+
+void serve_unmount(struct serve *s)
+{
+	fuse_session_unmount(s->session);
+}
+
+void serve_free(struct serve *s)
+{
+	if (!s)
+		return;
+	if (s->session)
+		fuse_session_destroy(s->session);
+	reply_free(s->ops.reply);
+	free(s);
+}
+
+/* Reads or writes the number of KiB in a file of /sys. */
+static bool sys_get(const char *path, uint64_t *value)
+{
+	FILE *f = fopen(path, "re");
+	bool ok = f && fscanf(f, "%" SCNu64, value) == 1;
+
+	if (f)
+		fclose(f);
+	return ok;
+}
+
+static void sys_set(const char *path, uint64_t value)
+{
+	FILE *f = fopen(path, "we");
+
+	if (!f)
+		return;
+	fprintf(f, "%" PRIu64 "\n", value);
+	fclose(f); /* a failure shows when the value is read back */
+}
+
+/* Only root can raise it, and only once the mount is there; where that does not work the kernel's own remains. */
+static void raise_readahead(struct serve *s, dev_t dev)
+{
+	char path[96];
+	uint64_t wanted = s->options->readahead / 1024, is = 0;
+
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(dev), minor(dev));
+	if (wanted && sys_get(path, &is) && is != wanted)
+		sys_set(path, wanted);
+	if (sys_get(path, &is))
+		atomic_store(&s->status.readahead, is * 1024);
+}
+
+static void *settle(void *arg)
+{
+	struct serve *s = arg;
+	struct error err;
+	struct stat st;
+
+	if (stat(s->point, &st) < 0) {
+		error_set(&err, -errno, "the mount on %s does not answer: %s", s->point, strerror(errno));
+		detach_report(s->channel, err.msg);
+		return NULL;
+	}
+	raise_readahead(s, st.st_dev);
+	detach_report(s->channel, NULL);
+	return NULL;
+}
+
+/* Starts the settling thread with every signal blocked: signals are for the thread that waits for the end. */
+static int start_settler(struct serve *s)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	rc = pthread_create(&s->settler, NULL, settle, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -rc;
+}
+
+static uint32_t thread_count(const struct options *o)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (o->max_threads)
+		return o->max_threads;
+	return cpus <= 2 ? 4 : cpus >= 8 ? 16 : (uint32_t)cpus * 2;
+}
+
+/* Answers requests until the end. */
+static int loop(struct serve *s)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int rc;
+
+	if (!config)
+		return -ENOMEM;
+	fuse_loop_cfg_set_max_threads(config, thread_count(s->options));
+	fuse_loop_cfg_set_idle_threads(config, THREADS_IDLE);
+	fuse_loop_cfg_set_clone_fd(config, 0);
+	rc = fuse_session_loop_mt(s->session, config);
+	fuse_loop_cfg_destroy(config);
+	return rc < 0 ? rc : 0; /* a positive number is the signal that ended it */
+}
+
+/* libfuse's levels are syslog's. */
+static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list args)
+{
+	vsyslog((int)level, format, args);
+}
+
+int serve_run(struct serve *s, int channel, struct error *err)
+{
+	int rc;
+
+	log_init(&s->log, s->options->foreground);
+	if (!s->options->foreground)
+		fuse_set_log_func(log_of_libfuse);
+	s->channel = channel;
+	rc = fuse_set_signal_handlers(s->session) < 0 ? -EIO : start_settler(s);
+	if (rc < 0) {
+		error_set(err, rc, "cannot serve %s: %s", s->point, strerror(-rc));
+		detach_report(channel, err->msg);
+		serve_unmount(s);
+		return rc;
+	}
+	rc = loop(s);
+	if (rc < 0)
+		error_set(err, rc, "serving %s ended: %s", s->point, strerror(-rc));
+	if (rc < 0 && s->log.to_syslog)
+		log_error(&s->log, "%s", err->msg);
+	fuse_remove_signal_handlers(s->session);
+	serve_unmount(s); /* also wakes the settling thread, should it still wait for an answer */
+	pthread_join(s->settler, NULL);
+	return rc;
+}

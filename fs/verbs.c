@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See verbs.h. */
+#include <string.h>
+
+#include "fs/options.h"
+#include "fs/suggest.h"
+#include "fs/verbs.h"
+
+static int help_main(int argc, char **argv);
+
+static const struct verb table[] = {
+	{ "mount", "[-f] SOURCE MOUNTPOINT [-o OPTIONS]", "show a distributed checkpoint as one model directory", mount_main, options_help },
+	{ "umount", "MOUNTPOINT", "end a mount, or clear away a dead one", umount_main, NULL },
+	{ "help", "[VERB]", "this text, or all about a verb", help_main, NULL },
+};
+
+#define TABLE_COUNT (sizeof(table) / sizeof(table[0]))
+
+static const struct verb *look_up(const char *name)
+{
+	for (size_t i = 0; i < TABLE_COUNT; i++)
+		if (strcmp(name, table[i].name) == 0)
+			return &table[i];
+	return NULL;
+}
+
+const struct verb *verbs_find(const char *name)
+{
+	const struct verb *v = look_up(name);
+	struct suggest s = suggest_begin(name);
+	struct error line;
+
+	if (v)
+		return v;
+	for (size_t i = 0; i < TABLE_COUNT; i++)
+		suggest_offer(&s, table[i].name);
+	error_set(&line, 0, "there is no verb \"%s\"%s%s%s (`gatherfs help` lists them)", name, s.best ? "; did you mean \"" : "",
+		  s.best ? s.best : "", s.best ? "\"?" : "");
+	fprintf(stderr, "gatherfs: %s\n", line.msg);
+	return NULL;
+}
+
+void verbs_help(const char *name, FILE *out)
+{
+	const struct verb *v = look_up(name);
+
+	fprintf(out, "usage: gatherfs %s %s\n%s\n", v->name, v->synopsis, v->help);
+	if (v->more) {
+		fputc('\n', out);
+		v->more(out);
+	}
+}
+
+void verbs_usage(FILE *out)
+{
+	fputs("usage: gatherfs VERB ...\n\n", out);
+	for (size_t i = 0; i < TABLE_COUNT; i++)
+		fprintf(out, "  %-7s %-38s %s\n", table[i].name, table[i].synopsis, table[i].help);
+	fputs("\n`gatherfs help VERB` tells all about a verb, `gatherfs --version` the version.\n"
+	      "Exit codes: 0 done, 1 failed (with one message that says why), 2 wrong usage.\n", out);
+}
+
+int verbs_failed(const char *name, const char *message)
+{
+	fprintf(stderr, "gatherfs %s: %s\n", name, message);
+	return VERBS_FAILED;
+}
+
+int verbs_misused(const char *name, const char *message)
+{
+	fprintf(stderr, "gatherfs %s: %s\nusage: gatherfs %s %s   (`gatherfs help %s` tells more)\n", name, message, name,
+		look_up(name)->synopsis, name);
+	return VERBS_USAGE;
+}
+
+static int help_main(int argc, char **argv)
+{
+	if (argc > 2)
+		return verbs_misused("help", "expected one verb at most");
+	if (argc == 1) {
+		verbs_usage(stdout);
+		return VERBS_OK;
+	}
+	if (!verbs_find(argv[1]))
+		return VERBS_USAGE;
+	verbs_help(argv[1], stdout);
+	return VERBS_OK;
+}
