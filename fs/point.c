@@ -12,16 +12,21 @@
 
 #define OUR_TYPE "fuse.gatherfs"
 
+/* What looking at a mount point has failed with. The kernel still knows a dead mount's attributes, but opens nothing there. */
+static int cannot_look(const char *point, int number, struct error *err)
+{
+	if (number == ENOTCONN)
+		return error_set(err, -ENOTCONN, "mount point %s: a mount is there whose process is gone; clear it with "
+				 "`gatherfs umount %s`", point, point);
+	return error_set(err, -number, "mount point %s: %s", point, strerror(number));
+}
+
 static int check_directory(const char *point, struct error *err)
 {
 	struct stat st;
 
-	if (stat(point, &st) < 0) {
-		if (errno == ENOTCONN)
-			return error_set(err, -ENOTCONN, "mount point %s: a mount is there whose process is gone; clear it with "
-					 "`gatherfs umount %s`", point, point);
-		return error_set(err, -errno, "mount point %s: %s", point, strerror(errno));
-	}
+	if (stat(point, &st) < 0)
+		return cannot_look(point, errno, err);
 	if (!S_ISDIR(st.st_mode))
 		return error_set(err, -ENOTDIR, "mount point %s: expected a directory, found another kind of file", point);
 	return 0;
@@ -34,7 +39,7 @@ static int check_empty(const char *point, struct error *err)
 	int rc = 0;
 
 	if (!dir)
-		return error_set(err, -errno, "mount point %s: %s", point, strerror(errno));
+		return cannot_look(point, errno, err);
 	while (rc == 0 && (e = readdir(dir)) != NULL)
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
 			rc = error_set(err, -ENOTEMPTY, "mount point %s: expected an empty directory, found \"%s\" in it", point,
@@ -51,26 +56,6 @@ static bool is_within(const char *path, const char *dir)
 	if (len == 1)
 		return true;
 	return strncmp(path, dir, len) == 0 && (path[len] == '\0' || path[len] == '/');
-}
-
-int point_check(const char *point, const struct options_list *sources, struct arena *arena, const char **real, struct error *err)
-{
-	char resolved[PATH_MAX];
-	int rc = check_directory(point, err);
-
-	if (rc < 0)
-		return rc;
-	if (!realpath(point, resolved))
-		return error_set(err, -errno, "mount point %s: %s", point, strerror(errno));
-	for (uint32_t i = 0; i < sources->count; i++)
-		if (is_within(resolved, sources->item[i]))
-			return error_set(err, -EINVAL, "mount point %s: is %s the source %s", point,
-					 strcmp(resolved, sources->item[i]) == 0 ? "itself" : "below", sources->item[i]);
-	rc = check_empty(point, err);
-	if (rc < 0)
-		return rc;
-	*real = arena_strndup(arena, resolved, strlen(resolved));
-	return *real ? 0 : error_nomem(err);
 }
 
 /* Undoes the kernel's \ooo in place. */
@@ -130,4 +115,36 @@ int point_mounts(const char *real, struct point_mounts *out, struct error *err)
 	free(line);
 	fclose(f);
 	return 0;
+}
+
+/* Where the directory is full because a mount of ours is there, says that instead. */
+static int check_free(const char *point, const char *real, struct error *err)
+{
+	struct point_mounts mounts;
+	struct error unread;
+	int rc = check_empty(point, err);
+
+	if (rc == -ENOTEMPTY && point_mounts(real, &mounts, &unread) == 0 && mounts.ours)
+		return error_set(err, -EBUSY, "mount point %s: a gatherfs mount is there already", point);
+	return rc;
+}
+
+int point_check(const char *point, const struct options_list *sources, struct arena *arena, const char **real, struct error *err)
+{
+	char resolved[PATH_MAX];
+	int rc = check_directory(point, err);
+
+	if (rc < 0)
+		return rc;
+	if (!realpath(point, resolved))
+		return cannot_look(point, errno, err);
+	for (uint32_t i = 0; i < sources->count; i++)
+		if (is_within(resolved, sources->item[i]))
+			return error_set(err, -EINVAL, "mount point %s: is %s the source %s", point,
+					 strcmp(resolved, sources->item[i]) == 0 ? "itself" : "below", sources->item[i]);
+	rc = check_free(point, resolved, err);
+	if (rc < 0)
+		return rc;
+	*real = arena_strndup(arena, resolved, strlen(resolved));
+	return *real ? 0 : error_nomem(err);
 }
