@@ -17,7 +17,7 @@ COMPILE   = $(CC) $(BASE) $(CPPFLAGS) $(PKGFLAGS) $(CFLAGS) -MMD -MP
 
 PROTO  := $(patsubst %.proto,$(B)/%.pb.c,$(wildcard layout/*.proto))
 LAYOUT := $(patsubst %.c,$(B)/%.o,$(wildcard layout/*.c)) $(PROTO:.c=.o)
-FS     := $(patsubst %.c,$(B)/%.o,$(wildcard fs/*.c))
+FS     := $(patsubst %.c,$(B)/%.o,$(filter-out fs/main.c,$(wildcard fs/*.c)))
 UNIT   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 DRIVER := $(B)/tests/prop_driver
 
@@ -30,10 +30,13 @@ all: $(B)/gatherfs ## build/gatherfs (the default)
 
 programs: all $(UNIT) $(DRIVER)
 
-$(B)/gatherfs: $(FS) $(B)/liblayout.a
+$(B)/gatherfs: $(B)/fs/main.o $(B)/libfs.a $(B)/liblayout.a
 	$(CC) -pthread -o $@ $^ $(LIBS) $(CFLAGS) $(LDFLAGS)
 
 $(B)/liblayout.a: $(LAYOUT)
+	rm -f $@ && ar rcs $@ $^
+
+$(B)/libfs.a: $(FS)
 	rm -f $@ && ar rcs $@ $^
 
 $(B)/%.o: %.c | $(PROTO)
@@ -51,9 +54,9 @@ $(DRIVER): tests/prop_driver.c $(B)/liblayout.a
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(B)/liblayout.a $(LIBS) $(LDFLAGS)
 
-$(B)/tests/%: tests/%.c $(B)/liblayout.a
+$(B)/tests/%: tests/%.c $(B)/libfs.a $(B)/liblayout.a
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ $< $(B)/liblayout.a -lcriterion $(LIBS) $(LDFLAGS)
+	$(COMPILE) -o $@ $< $(B)/libfs.a $(B)/liblayout.a -lcriterion $(LIBS) $(LDFLAGS)
 
 ##@ Testing (each installs what is missing first)
 ASAN_B      := build/asan
@@ -130,4 +133,4 @@ debian:
 	@for try in 1 2; do $(@D)/bin/pip install -q --no-deps --disable-pip-version-check -r $< >$(@D)/pip.log 2>&1 && exec touch $@; done; \
 	echo "gatherfs: could not install the Python packages of $< (no network? the log is $(@D)/pip.log)" >&2; exit 1
 
--include $(LAYOUT:.o=.d) $(FS:.o=.d) $(UNIT:=.d) $(DRIVER).d
+-include $(LAYOUT:.o=.d) $(FS:.o=.d) $(B)/fs/main.d $(UNIT:=.d) $(DRIVER).d
