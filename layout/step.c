@@ -80,29 +80,25 @@ static uint64_t task_before(const char *begin, const char *end)
 	return number(task, end);
 }
 
-/* The last digits of [begin, end): their start, and *stop behind them; NULL when there are none. */
-static const char *last_digits(const char *begin, const char *end, const char **stop)
+/* True when the E_S that begins at `epoch` is really N_TASK of "rank_N_TASK": a rank's number is no epoch. */
+static bool is_rank_and_task(const char *begin, const char *epoch)
 {
-	while (end > begin && !is_digit(end[-1]))
-		end--;
-	*stop = end;
-	return end > begin ? digits_before(begin, end) : NULL;
+	return ends_in(begin, epoch, "rank_");
 }
 
 struct step step_parse(const char *name)
 {
-	const char *base = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
-	const char *end = stem_end(base), *step_end, *epoch_end;
-	const char *step = last_digits(base, end, &step_end);
-	const char *epoch = step ? last_digits(base, step, &epoch_end) : NULL;
+	const char *base = strrchr(name, '/') ? strrchr(name, '/') + 1 : name, *end = stem_end(base);
+	const char *step = digits_before(base, end), *epoch_end = step > base ? step - 1 : base;
+	const char *epoch = digits_before(base, epoch_end);
 	struct step out = { 0 };
 
-	if (!epoch)
+	if (step == end || epoch == epoch_end || *epoch_end != '_' || is_rank_and_task(base, epoch))
 		return out;
 	out.counted = true;
 	out.epoch = number(epoch, epoch_end);
-	out.step = number(step, step_end);
-	if (step_end == end && epoch_end + 1 == step && *epoch_end == '_' && epoch > base && epoch[-1] == '-')
+	out.step = number(step, end);
+	if (epoch > base && epoch[-1] == '-')
 		out.task = task_before(base, epoch - 1);
 	return out;
 }

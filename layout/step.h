@@ -5,6 +5,9 @@
  *
  * A step is one moment of a training: (epoch, step), then the task suffix that a restart in the same folder adds. A step
  * that no number tells (a name without counters) is the lowest of all.
+ *
+ * Counters are the EPOCH_STEP that a name ends in. MindSpore takes the last two numbers of any name instead, so that it reads the rank
+ * of qwen2_rank_3.safetensors as a step; here such a file has no counters.
  */
 #ifndef LAYOUT_STEP_H
 #define LAYOUT_STEP_H

@@ -62,10 +62,13 @@ Test(step, steps_of_names)
 		{ "x_rank_5_3_4-1_2.safetensors", { true, 1, 2, 0 } },
 		{ "x_rank__4-1_2.safetensors", { true, 1, 2, 0 } },
 		{ "x_rank_1_2_-1_2.safetensors", { true, 1, 2, 0 } },
-		{ "x_rank_1_2-1_2b.safetensors", { true, 1, 2, 0 } },    /* numbers as MindSpore finds them, but not its form */
-		{ "x_rank_1_2-1-2.safetensors", { true, 1, 2, 0 } },
-		{ "model-00001-of-00002.safetensors", { true, 1, 2, 0 } },
-		{ "epoch3step77.safetensors", { true, 3, 77, 0 } },
+		{ "x_rank_1_2-1_2b.safetensors", { false, 0, 0, 0 } },   /* numbers, but not at the end */
+		{ "x_rank_1_2-1-2.safetensors", { false, 0, 0, 0 } },
+		{ "model-00001-of-00002.safetensors", { false, 0, 0, 0 } },
+		{ "epoch3step77.safetensors", { false, 0, 0, 0 } },
+		{ "qwen2_rank_3.safetensors", { false, 0, 0, 0 } },      /* a rank's number is no counter */
+		{ "net_rank_3_1.safetensors", { false, 0, 0, 0 } },      /* nor is its task */
+		{ "net_3_40.safetensors", { true, 3, 40, 0 } },
 		{ "net-7_08.safetensors", { true, 7, 8, 0 } },
 		{ "model.safetensors", { false, 0, 0, 0 } },
 		{ "model7.safetensors", { false, 0, 0, 0 } },
