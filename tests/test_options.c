@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Options: what each spelling means, and what is refused with which words. Every case is an argument list as a shell would
+ * hand it over.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs/options.h"
+#include "fs/suggest.h"
+#include "fs/value.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define ARGS 12
+
+static int parse(const char *const *args, struct options *o, struct error *err)
+{
+	char *argv[ARGS] = { NULL };
+	int argc = 0;
+
+	for (; argc < ARGS && args[argc]; argc++)
+		argv[argc] = (char *)args[argc];
+	return options_parse(argc, argv, o, err);
+}
+
+/* Every way to write one and the same set of options. */
+Test(options, spellings)
+{
+	static const char *const cases[][ARGS] = {
+		{ "S", "M", "-o", "part_size=2K,filter=a.,filter=b,index=hf,allow_other" },
+		{ "-o", "part_size=2K", "S", "-ofilter=a.,index=hf", "M", "-o", "filter=b", "-o", "allow_other" },
+		{ "--part_size", "2048", "--filter=a.", "S", "--filter", "b", "--index", "hf", "--allow_other", "M" },
+		{ "-o", "ro,,filter=a.,,defaults,index=hf,", "-o", "filter=b,part_size=2k,allow_other,_netdev", "--", "S", "M" },
+		{ "S", "M", "-o", "x-systemd.automount,x-a=1\\,2,user=me,comment=c d,rw,nofail", "--filter=a.", "--filter=b", "--index=hf",
+		  "--part_size=2K", "--allow_other", "--default_permissions" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct options o;
+		struct error err = { "" };
+
+		cr_assert_eq(parse(cases[i], &o, &err), 0, "case %zu: %s", i, err.msg);
+		cr_assert_eq(o.part_size, 2048, "case %zu", i);
+		cr_assert_eq(o.index, OPTIONS_INDEX_HF, "case %zu", i);
+		cr_assert(o.allow_other && !o.allow_root && !o.foreground, "case %zu", i);
+		cr_assert_eq(o.filter.count, 2, "case %zu", i);
+		cr_assert_str_eq(o.filter.item[0], "a.");
+		cr_assert_str_eq(o.filter.item[1], "b");
+		cr_assert_eq(o.args.count, 2, "case %zu", i);
+		cr_assert_str_eq(o.args.item[0], "S");
+		cr_assert_str_eq(o.args.item[1], "M");
+		options_free(&o);
+	}
+}
+
+Test(options, nothing_given)
+{
+	static const char *const args[ARGS] = { NULL };
+	struct options o;
+	struct error err;
+
+	cr_assert_eq(parse(args, &o, &err), 0);
+	cr_assert_eq(o.part_size, 0);
+	cr_assert_eq(o.readahead, OPTIONS_READAHEAD);
+	cr_assert_eq(o.index, OPTIONS_INDEX_AUTO);
+	cr_assert(!o.step && !o.fsname && !o.strategy_none && !o.outside_rank0 && !o.has_uid && !o.has_gid && !o.has_mode);
+	cr_assert_eq(o.seen, 0);
+	options_free(&o);
+}
+
+/* Commas and backslashes: only `\,` and `\\` are escapes, only in -o, and colons mean nothing. */
+Test(options, escapes)
+{
+	static const struct {
+		const char *arg[ARGS];
+		const char *fsname;
+	} cases[] = {
+		{ { "-o", "fsname=a\\,b" }, "a,b" },
+		{ { "-o", "fsname=a\\\\,allow_other" }, "a\\" },
+		{ { "-o", "fsname=a\\\\\\,b" }, "a\\,b" },
+		{ { "-o", "fsname=a\\b\\" }, "a\\b\\" },
+		{ { "-o", "fsname=host:/a:b" }, "host:/a:b" },
+		{ { "-o", "fsname=a=b" }, "a=b" },
+		{ { "--fsname", "a\\,b,c" }, "a\\,b,c" },
+		{ { "--fsname=a,b" }, "a,b" },
+		{ { "--fsname", "--help" }, "--help" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct options o;
+		struct error err = { "" };
+
+		cr_assert_eq(parse(cases[i].arg, &o, &err), 0, "case %zu: %s", i, err.msg);
+		cr_assert_str_eq(o.fsname, cases[i].fsname, "case %zu", i);
+		options_free(&o);
+	}
+}
+
+Test(options, each_value)
+{
+	static const char *const args[ARGS] = { "-o", "step=1_10,outside=rank0,strategy=none,max_threads=7,readahead=0,uid=0,gid=7,mode=0440",
+						"-d", "-o", "allow_root" };
+	struct options o;
+	struct error err = { "" };
+
+	cr_assert_eq(parse(args, &o, &err), 0, "%s", err.msg);
+	cr_assert_str_eq(o.step, "1_10");
+	cr_assert(o.outside_rank0 && o.strategy_none && o.strategy.count == 0);
+	cr_assert_eq(o.max_threads, 7);
+	cr_assert_eq(o.readahead, 0);
+	cr_assert(o.has_uid && o.uid == 0 && o.has_gid && o.gid == 7 && o.has_mode && o.mode == 0440);
+	cr_assert(o.debug && o.foreground && o.allow_root);
+	options_free(&o);
+}
+
+Test(options, refused)
+{
+	static const struct {
+		const char *arg[ARGS];
+		const char *says;
+	} cases[] = {
+		{ { "-o", "nonsense" }, "unknown option \"nonsense\"" },
+		{ { "--part-size=1" }, "did you mean \"part_size\"?" },
+		{ { "-o", "startegy=x" }, "did you mean \"strategy\"?" },
+		{ { "-o", "to=x" }, "unknown option \"to\"" },
+		{ { "-x" }, "unknown option \"-x\"" },
+		{ { "-o" }, "-o needs a value behind it" },
+		{ { "--step" }, "--step needs a value behind it" },
+		{ { "-o", "step" }, "option \"step\" needs a value" },
+		{ { "-o", "step=" }, "option \"step\": expected a step" },
+		{ { "-o", "allow_other=1" }, "option \"allow_other\" takes no value, found \"1\"" },
+		{ { "-o", "=1" }, "an option without a name" },
+		{ { "-o", "step=1,step=1" }, "option \"step\" is given twice" },
+		{ { "--step", "1", "-o", "step=2" }, "option \"step\" is given twice" },
+		{ { "-f", "-f" }, "option \"foreground\" is given twice" },
+		{ { "-o", "auto_unmount" }, "looks as if the model were deleted" },
+		{ { "-o", "allow_other,allow_root" }, "exclude each other" },
+		{ { "-o", "strategy=none,strategy=x" }, "exclude each other" },
+		{ { "-o", "index=x" }, "option \"index\": expected ms or hf, found \"x\"" },
+		{ { "-o", "outside=rank1" }, "option \"outside\": expected rank0, found \"rank1\"" },
+		{ { "-o", "filter=" }, "option \"filter\": an empty prefix" },
+		{ { "-o", "with=" }, "option \"with\": expected a path" },
+		{ { "-o", "part_size=0" }, "option \"part_size\": expected at least one byte" },
+		{ { "-o", "part_size=1.5G" }, "option \"part_size\": expected bytes such as" },
+		{ { "-o", "max_threads=0" }, "option \"max_threads\": expected a number from 1 to 1024, found \"0\"" },
+		{ { "-o", "uid=4294967295" }, "option \"uid\": expected a number" },
+		{ { "-o", "uid=root" }, "option \"uid\": expected a number" },
+		{ { "-o", "mode=0888" }, "option \"mode\": expected permissions in octal" },
+		{ { "-o", "evil\x1b[2J" }, "unknown option \"evil\\x1B[2J\"" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct options o;
+		struct error err = { "" };
+
+		cr_assert_eq(parse(cases[i].arg, &o, &err), -EINVAL, "case %zu (%s)", i, cases[i].says);
+		cr_assert(strstr(err.msg, cases[i].says), "case %zu: \"%s\" without \"%s\"", i, err.msg, cases[i].says);
+		options_free(&o);
+	}
+}
+
+Test(options, sizes)
+{
+	static const struct {
+		const char *text;
+		int64_t bytes; /* -1: refused */
+	} cases[] = {
+		{ "0", 0 }, { "1", 1 }, { "4096", 4096 }, { "1K", 1024 }, { "1k", 1024 }, { "3G", INT64_C(3) << 30 }, { "2T", INT64_C(2) << 40 },
+		{ "9223372036854775807", INT64_MAX }, { "9223372036854775808", -1 }, { "18446744073709551616", -1 }, { "8388608T", -1 },
+		{ "17179869184G", -1 }, { "", -1 }, { "K", -1 }, { "1KB", -1 }, { "1 K", -1 }, { " 1", -1 }, { "-1", -1 }, { "+1", -1 },
+		{ "0x10", -1 }, { "1E", -1 }, { "1.5G", -1 },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct error err;
+		uint64_t bytes;
+		int rc = value_size(cases[i].text, &bytes, &err);
+
+		cr_assert_eq(rc, cases[i].bytes < 0 ? -EINVAL : 0, "\"%s\"", cases[i].text);
+		if (rc == 0)
+			cr_assert_eq(bytes, (uint64_t)cases[i].bytes, "\"%s\"", cases[i].text);
+	}
+}
+
+/* A folder of our own: real/ , link -> real, real/file.safetensors, blob.safetensors -> real/file.safetensors. */
+static void make_folder(char *dir)
+{
+	char base[] = "/tmp/gatherfs-options-XXXXXX";
+
+	cr_assert_not_null(mkdtemp(base));
+	cr_assert_not_null(realpath(base, dir));
+	cr_assert_eq(chdir(dir), 0);
+	cr_assert_eq(mkdir("real", 0700), 0);
+	fclose(fopen("real/file.safetensors", "w"));
+	cr_assert_eq(symlink("real", "link"), 0);
+	cr_assert_eq(symlink("real/file.safetensors", "blob.safetensors"), 0);
+}
+
+static void remove_folder(const char *dir)
+{
+	cr_assert_eq(chdir(dir), 0);
+	cr_assert(unlink("blob.safetensors") == 0 && unlink("link") == 0 && unlink("real/file.safetensors") == 0);
+	cr_assert(rmdir("real") == 0 && chdir("/") == 0 && rmdir(dir) == 0);
+}
+
+/* Folders are resolved, files keep the name they were given, mount points keep their last name unless it is a dot. */
+Test(options, paths)
+{
+	static const struct {
+		const char *text, *path, *point; /* want, behind the folder */
+	} cases[] = {
+		{ "real", "/real", "/real" },
+		{ "link", "/real", "/link" },
+		{ "link/", "/real", "/link" },
+		{ "./link/../real//", "/real", "/real" },
+		{ "link/file.safetensors", "/real/file.safetensors", "/real/file.safetensors" },
+		{ "blob.safetensors", "/blob.safetensors", "/blob.safetensors" },
+		{ "real/.", "/real", "/real" },
+		{ "real/..", "", "" },
+		{ ".", "", "" },
+		{ "new", "/new", "/new" },
+		{ "link/new", "/real/new", "/real/new" },
+		{ "no/such", "/no/such", "/no/such" },
+	};
+	char dir[PATH_MAX], want[PATH_MAX + 64];
+	struct arena *arena = arena_new();
+
+	make_folder(dir);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *path, *point;
+		struct error err;
+
+		cr_assert_eq(value_path(cases[i].text, arena, &path, &err), 0);
+		snprintf(want, sizeof(want), "%s%s", dir, cases[i].path);
+		cr_assert_str_eq(path, want);
+		cr_assert_eq(value_point(cases[i].text, arena, &point, &err), 0);
+		snprintf(want, sizeof(want), "%s%s", dir, cases[i].point);
+		cr_assert_str_eq(point, want);
+	}
+	remove_folder(dir);
+	arena_free(arena);
+}
+
+Test(options, points)
+{
+	static const struct {
+		const char *arg[ARGS];
+		uint32_t sources; /* 0: refused */
+		const char *first, *point;
+	} cases[] = {
+		{ { "/S", "/M" }, 1, "/S", "/M" },
+		{ { "/S", "/T", "/M" }, 2, "/S", "/M" },
+		{ { "/M", "-o", "source=/S" }, 1, "/S", "/M" },
+		{ { "/T", "/M", "-o", "source=/S" }, 2, "/T", "/M" },
+		{ { "/M" }, 0, NULL, NULL },
+		{ { "-o", "source=/S" }, 0, NULL, NULL },
+		{ { "" }, 0, NULL, NULL },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct options o;
+		struct error err = { "" };
+		int rc;
+
+		cr_assert_eq(parse(cases[i].arg, &o, &err), 0);
+		rc = options_take_point(&o, &err);
+		cr_assert_eq(rc, cases[i].sources ? 0 : -EINVAL, "case %zu: %s", i, err.msg);
+		if (rc == 0) {
+			cr_assert_eq(o.source.count, cases[i].sources, "case %zu", i);
+			cr_assert_str_eq(o.source.item[0], cases[i].first);
+			cr_assert_str_eq(o.mountpoint, cases[i].point);
+		}
+		options_free(&o);
+	}
+}
+
+Test(options, suggestions)
+{
+	static const struct {
+		const char *typed, *want;
+	} cases[] = {
+		{ "mont", "mount" }, { "umont", "umount" }, { "mount", "mount" }, { "hlep", "help" }, { "xyzzy", NULL }, { "", NULL },
+		{ "m", NULL }, { "mount-and-a-very-long-name-that-nobody-has-mistyped", NULL },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct suggest s = suggest_begin(cases[i].typed);
+
+		suggest_offer(&s, "mount");
+		suggest_offer(&s, "umount");
+		suggest_offer(&s, "help");
+		if (cases[i].want)
+			cr_assert(s.best && strcmp(s.best, cases[i].want) == 0, "\"%s\": \"%s\"", cases[i].typed, s.best ? s.best : "");
+		else
+			cr_assert_null(s.best, "\"%s\": \"%s\"", cases[i].typed, s.best);
+	}
+}
