@@ -10,16 +10,19 @@
 #include "layout/bytes.h"
 #include "layout/error.h"
 
+#define PB_NUMBERS 64                         /* in a list, and lists in a field: more is no strategy */
+#define PB_LAYOUTS_MAX (UINT64_C(1) << 20)    /* parameters of a file */
+
 /* A repeated Dims message: lists of numbers. */
 struct pb_dims {
 	int32_t *dim;
-	uint64_t count;
+	uint64_t count; /* at most PB_NUMBERS */
 };
 
 /* One ParallelLayoutItem of a ParallelStrategyMap. */
 struct pb_layout_item {
-	const char *name;
-	struct pb_dims *dev_matrix, *tensor_map; /* [..._count] lists */
+	const char *name;                        /* valid UTF-8, not empty */
+	struct pb_dims *dev_matrix, *tensor_map; /* [..._count] lists, at most PB_NUMBERS */
 	uint64_t dev_matrix_count, tensor_map_count;
 	int32_t opt_step, opt_size;
 };
@@ -28,13 +31,20 @@ struct pb_strategy {
 	struct pb_layout_item *layouts; /* [layout_count] */
 	uint64_t layout_count;
 	uint64_t item_count; /* ParallelStrategyItems */
-	int32_t stage;       /* of the first ParallelStrategyItem */
+	int64_t stage;       /* of the first ParallelStrategyItem; 0 without one */
+	int64_t current_stage;
 };
 
-/* Decodes a ParallelStrategyMap. All of *out lives in `arena`. -EINVAL with the field named, -ENOMEM. */
+/*
+ * Decodes a ParallelStrategyMap. All of *out lives in `arena`. -EINVAL with parameter and field named when the bytes are cut off or
+ * are no such message, when a name or the stage of an item is missing, or a list is longer than PB_NUMBERS; -ENOMEM.
+ */
 int pb_decode_strategy(struct bytes file, struct arena *arena, struct pb_strategy *out, struct error *err);
 
-/* Encodes one with current_stage 1, as merge_pipeline_strategys writes it. */
+/*
+ * Encodes one as merge_pipeline_strategys writes it: current_stage 1, and item_count ParallelStrategyItems of stages 0, 1, ...
+ * (strategy->stage and current_stage are not looked at).
+ */
 int pb_encode_strategy(const struct pb_strategy *strategy, struct arena *arena, struct bytes *out, struct error *err);
 
 #endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nanopb calls back for each string, list and repeated message; the callbacks copy into the arena. What was being read when it
+ * stops is kept in the reader, for the message: nanopb itself only says why it stopped.
+ */
+#include <errno.h>
+#include <pb_decode.h>
+#include <pb_encode.h>
+#include <string.h>
+
+#include "layout/node_strategy.pb.h"
+#include "layout/pb.h"
+#include "layout/utf8.h"
+
+static const char between[] = "between items"; /* as a reader's field */
+
+struct reader {
+	struct arena *arena;
+	struct pb_strategy *out;
+	uint64_t room;     /* of out->layouts */
+	const char *name;  /* of the parameter that is being read, once it is known */
+	const char *field; /* that is being read, or was read last */
+	bool nomem;
+};
+
+/* The lists of one field of a parameter. */
+struct lists {
+	struct reader *reader;
+	const char *field;
+	struct pb_dims list[PB_NUMBERS];
+	uint64_t count;
+};
+
+static bool no_memory(struct reader *r, pb_istream_t *stream)
+{
+	r->nomem = true;
+	PB_RETURN_ERROR(stream, "out of memory");
+}
+
+static bool is_text(const uint8_t *p, uint64_t len)
+{
+	uint32_t code, n;
+
+	for (; len > 0; p += n, len -= n) {
+		n = utf8_decode(p, len, &code);
+		if (n == 0 || code == 0)
+			return false;
+	}
+	return true;
+}
+
+static bool on_name(pb_istream_t *stream, const pb_field_t *field, void **arg)
+{
+	struct reader *r = *arg;
+	size_t len = stream->bytes_left;
+	char *name = arena_alloc(r->arena, (uint64_t)len + 1, 1);
+
+	(void)field;
+	r->field = "param_name";
+	if (!name)
+		return no_memory(r, stream);
+	if (!pb_read(stream, (pb_byte_t *)name, len))
+		return false;
+	if (len == 0 || !is_text((const uint8_t *)name, len))
+		PB_RETURN_ERROR(stream, "empty, or not UTF-8");
+	r->name = name;
+	return true;
+}
+
+/* Numbers: one, or a packed list. A uint32 of 2^31 and more is of no use to anybody, so an int32 holds all. */
+static bool on_number(pb_istream_t *stream, const pb_field_t *field, void **arg)
+{
+	struct pb_dims *dims = *arg;
+	uint64_t wire;
+
+	(void)field;
+	while (stream->bytes_left) { /* to the end, so that nothing hides behind a number */
+		if (!pb_decode_varint(stream, &wire))
+			return false;
+		if ((int64_t)wire < INT32_MIN || (int64_t)wire > INT32_MAX)
+			PB_RETURN_ERROR(stream, "a number is beyond 32 bits");
+		if (dims->count == PB_NUMBERS)
+			PB_RETURN_ERROR(stream, "too many numbers in a list");
+		dims->dim[dims->count++] = (int32_t)(int64_t)wire;
+	}
+	return true;
+}
+
+/* A list: DevMatrix and TensorMap have the same form, so that one of them does for both. */
+static bool on_list(pb_istream_t *stream, const pb_field_t *field, void **arg)
+{
+	struct lists *l = *arg;
+	int32_t numbers[PB_NUMBERS], *own;
+	struct pb_dims dims = { .dim = numbers };
+	DevMatrix message = { .dim = { .funcs.decode = on_number, .arg = &dims } };
+
+	(void)field;
+	l->reader->field = l->field;
+	if (l->count == PB_NUMBERS)
+		PB_RETURN_ERROR(stream, "too many lists");
+	if (!pb_decode(stream, DevMatrix_fields, &message))
+		return false;
+	own = arena_alloc(l->reader->arena, dims.count, sizeof(*own));
+	if (!own)
+		return no_memory(l->reader, stream);
+	if (dims.count)
+		memcpy(own, numbers, dims.count * sizeof(*own));
+	l->list[l->count++] = (struct pb_dims){ .dim = own, .count = dims.count };
+	return true;
+}
+
+/* The next free item of out->layouts, or NULL without memory. */
+static struct pb_layout_item *next_item(struct reader *r)
+{
+	struct pb_strategy *out = r->out;
+
+	if (out->layout_count == r->room) {
+		uint64_t room = r->room ? r->room * 2 : 64;
+		struct pb_layout_item *bigger = arena_alloc(r->arena, room, sizeof(*bigger));
+
+		if (!bigger)
+			return NULL;
+		if (r->room)
+			memcpy(bigger, out->layouts, r->room * sizeof(*bigger));
+		out->layouts = bigger;
+		r->room = room;
+	}
+	return &out->layouts[out->layout_count];
+}
+
+static struct pb_dims *copy_lists(const struct lists *l)
+{
+	struct pb_dims *copy = arena_alloc(l->reader->arena, l->count, sizeof(*copy));
+
+	if (copy && l->count)
+		memcpy(copy, l->list, l->count * sizeof(*copy));
+	return copy;
+}
+
+/* What MindSpore's schema calls required; NULL when it is all there. Lists are looked at by those who know what they mean. */
+static const char *missing(const struct reader *r, const ParallelLayoutItem *m)
+{
+	if (!r->name)
+		return "param_name";
+	if (!m->has_parallel_layouts)
+		return "parallel_layouts";
+	if (!m->parallel_layouts.has_opt_weight_shard_step)
+		return "opt_weight_shard_step";
+	return m->parallel_layouts.has_opt_weight_shard_size ? NULL : "opt_weight_shard_size";
+}
+
+static bool on_layout_item(pb_istream_t *stream, const pb_field_t *field, void **arg)
+{
+	struct reader *r = *arg;
+	struct lists matrix = { .reader = r, .field = "dev_matrix" }, map = { .reader = r, .field = "tensor_map" };
+	ParallelLayoutItem message = { .param_name = { .funcs.decode = on_name, .arg = r } };
+	struct pb_layout_item *item = next_item(r);
+	const char *absent;
+
+	(void)field;
+	r->name = NULL;
+	r->field = "parallel_layout_item";
+	message.parallel_layouts.dev_matrix = (pb_callback_t){ .funcs.decode = on_list, .arg = &matrix };
+	message.parallel_layouts.tensor_map = (pb_callback_t){ .funcs.decode = on_list, .arg = &map };
+	if (!item)
+		return no_memory(r, stream);
+	if (r->out->layout_count == PB_LAYOUTS_MAX)
+		PB_RETURN_ERROR(stream, "too many parameters");
+	if (!pb_decode(stream, ParallelLayoutItem_fields, &message))
+		return false;
+	absent = missing(r, &message);
+	if (absent) {
+		r->field = absent;
+		PB_RETURN_ERROR(stream, "missing");
+	}
+	*item = (struct pb_layout_item){ .name = r->name, .dev_matrix = copy_lists(&matrix), .dev_matrix_count = matrix.count,
+					 .tensor_map = copy_lists(&map), .tensor_map_count = map.count,
+					 .opt_step = message.parallel_layouts.opt_weight_shard_step,
+					 .opt_size = message.parallel_layouts.opt_weight_shard_size };
+	if (!item->dev_matrix || !item->tensor_map)
+		return no_memory(r, stream);
+	r->out->layout_count++;
+	r->field = between;
+	return true;
+}
+
+static bool on_strategy_item(pb_istream_t *stream, const pb_field_t *field, void **arg)
+{
+	struct reader *r = *arg;
+	ParallelStrategyItem message = ParallelStrategyItem_init_zero;
+
+	(void)field;
+	r->name = NULL;
+	r->field = "parallel_strategy_item";
+	if (!pb_decode(stream, ParallelStrategyItem_fields, &message))
+		return false;
+	if (!message.parallel_strategys.has_stage)
+		PB_RETURN_ERROR(stream, "its stage is missing");
+	if (r->out->item_count++ == 0)
+		r->out->stage = message.parallel_strategys.stage;
+	r->field = between;
+	return true;
+}
+
+/* Where it stopped: inside a parameter, or behind one. */
+static int explain(const struct reader *r, const char *why, struct error *err)
+{
+	uint64_t n = r->out->layout_count;
+
+	if (r->nomem)
+		return error_nomem(err);
+	if (r->name && (n == 0 || r->out->layouts[n - 1].name != r->name))
+		return error_set(err, -EINVAL, "parameter \"%s\": %s: %s (cut off or damaged)", r->name, r->field, why);
+	if (n == 0)
+		return error_set(err, -EINVAL, "%s, before the first parameter: %s (cut off, damaged or no strategy)", r->field, why);
+	return error_set(err, -EINVAL, "%s, after parameter \"%s\": %s (cut off or damaged)", r->field, r->out->layouts[n - 1].name, why);
+}
+
+int pb_decode_strategy(struct bytes file, struct arena *arena, struct pb_strategy *out, struct error *err)
+{
+	struct reader r = { .arena = arena, .out = out, .field = between };
+	ParallelStrategyMap map = { .parallel_strategy_item = { .funcs.decode = on_strategy_item, .arg = &r },
+				    .parallel_layout_item = { .funcs.decode = on_layout_item, .arg = &r } };
+	pb_istream_t stream = pb_istream_from_buffer(file.ptr, file.len);
+
+	*out = (struct pb_strategy){ 0 };
+	if (!pb_decode(&stream, ParallelStrategyMap_fields, &map))
+		return explain(&r, PB_GET_ERROR(&stream), err);
+	out->current_stage = map.current_stage;
+	return 0;
+}
+
+static bool put_name(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+	const char *name = *arg;
+
+	return pb_encode_tag_for_field(stream, field) && pb_encode_string(stream, (const pb_byte_t *)name, strlen(name));
+}
+
+/* Not packed, as MindSpore writes them. */
+static bool put_numbers(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+	const struct pb_dims *dims = *arg;
+
+	for (uint64_t i = 0; i < dims->count; i++)
+		if (!pb_encode_tag_for_field(stream, field) || !pb_encode_varint(stream, (uint64_t)(int64_t)dims->dim[i]))
+			return false;
+	return true;
+}
+
+static bool put_list(pb_ostream_t *stream, const pb_field_t *field, struct pb_dims *dims)
+{
+	DevMatrix message = { .dim = { .funcs.encode = put_numbers, .arg = dims } };
+
+	return pb_encode_tag_for_field(stream, field) && pb_encode_submessage(stream, DevMatrix_fields, &message);
+}
+
+static bool put_matrix(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+	const struct pb_layout_item *item = *arg;
+
+	for (uint64_t i = 0; i < item->dev_matrix_count; i++)
+		if (!put_list(stream, field, &item->dev_matrix[i]))
+			return false;
+	return true;
+}
+
+static bool put_map(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+	const struct pb_layout_item *item = *arg;
+
+	for (uint64_t i = 0; i < item->tensor_map_count; i++)
+		if (!put_list(stream, field, &item->tensor_map[i]))
+			return false;
+	return true;
+}
+
+/* param_split_shape and indices_offset: MindSpore writes, and reads, one empty list. */
+static bool put_nothing(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+	(void)arg;
+	return put_list(stream, field, &(struct pb_dims){ 0 });
+}
+
+static bool put_layout_items(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+	const struct pb_strategy *s = *arg;
+
+	for (uint64_t i = 0; i < s->layout_count; i++) {
+		struct pb_layout_item *item = &s->layouts[i];
+		ParallelLayoutItem m = { .param_name = { .funcs.encode = put_name, .arg = (void *)item->name }, .has_parallel_layouts = true };
+		ParallelLayouts *l = &m.parallel_layouts;
+
+		l->dev_matrix = (pb_callback_t){ .funcs.encode = put_matrix, .arg = item };
+		l->tensor_map = (pb_callback_t){ .funcs.encode = put_map, .arg = item };
+		l->param_split_shape = l->indices_offset = (pb_callback_t){ .funcs.encode = put_nothing };
+		l->has_field = l->has_opt_weight_shard_step = l->has_opt_weight_shard_size = true;
+		l->opt_weight_shard_step = item->opt_step;
+		l->opt_weight_shard_size = item->opt_size;
+		if (!pb_encode_tag_for_field(stream, field) || !pb_encode_submessage(stream, ParallelLayoutItem_fields, &m))
+			return false;
+	}
+	return true;
+}
+
+static bool put_strategy_items(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+	const struct pb_strategy *s = *arg;
+
+	for (uint64_t i = 0; i < s->item_count; i++) {
+		ParallelStrategyItem m = { .node_name = { .funcs.encode = put_name, .arg = (void *)"stage" }, .has_parallel_strategys = true };
+
+		m.parallel_strategys.has_stage = true;
+		m.parallel_strategys.stage = (int64_t)i;
+		if (!pb_encode_tag_for_field(stream, field) || !pb_encode_submessage(stream, ParallelStrategyItem_fields, &m))
+			return false;
+	}
+	return true;
+}
+
+int pb_encode_strategy(const struct pb_strategy *strategy, struct arena *arena, struct bytes *out, struct error *err)
+{
+	ParallelStrategyMap map = { .has_current_stage = true, .current_stage = 1,
+				    .parallel_strategy_item = { .funcs.encode = put_strategy_items, .arg = (void *)strategy },
+				    .parallel_layout_item = { .funcs.encode = put_layout_items, .arg = (void *)strategy } };
+	pb_ostream_t stream;
+	size_t size;
+	uint8_t *buf;
+
+	if (!pb_get_encoded_size(&size, ParallelStrategyMap_fields, &map))
+		return error_set(err, -E2BIG, "the strategy is too large to be written");
+	buf = arena_alloc(arena, size, 1);
+	if (!buf)
+		return error_nomem(err);
+	stream = pb_ostream_from_buffer(buf, size);
+	if (!pb_encode(&stream, ParallelStrategyMap_fields, &map))
+		return error_set(err, -EINVAL, "the strategy cannot be written: %s", PB_GET_ERROR(&stream));
+	*out = (struct bytes){ .ptr = buf, .len = stream.bytes_written };
+	return 0;
+}
