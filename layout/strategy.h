@@ -39,10 +39,10 @@ struct strategy_entry {
 
 /* One parsed file. */
 struct strategy_file {
-	const char *path;                /* for messages; the caller's */
+	const char *path;                /* for messages; the caller sets it after parsing, and it must live until the files are united */
 	struct strategy_entry *entries;  /* [count], in the file's order; stage as the file says */
 	uint64_t count;
-	bool merged;                     /* every name starts with "N-"; entries have it cut off and stage N */
+	bool merged;                     /* entries have "N-" cut off their names, and stage N */
 };
 
 struct strategy {
@@ -53,11 +53,21 @@ struct strategy {
 	uint64_t index_size;
 };
 
-/* Parse one file: protobuf or JSON. Everything lives in `arena`. -EINVAL with parameter and field named, -ENOMEM. */
+/*
+ * Parse one file: protobuf or JSON. Everything lives in `arena`. -EINVAL with parameter and field named, -ENOMEM.
+ *
+ * The stage of a file is that of its first operator (parallel_strategy_item). A file is merged when every name starts with a
+ * number and '-', and these numbers are 0..n-1 without holes. With holes it is refused when current_stage is 1, as
+ * merge_pipeline_strategys writes it: a stage is missing. Else it is one stage's file with parameters of such names ("1-w"),
+ * which MindSpore itself would take for a merged one.
+ */
 int strategy_parse_pb(struct bytes file, struct arena *arena, struct strategy_file *out, struct error *err);
 int strategy_parse_json(struct bytes file, struct arena *arena, struct strategy_file *out, struct error *err);
 
-/* Unites files (one, one a rank, one a stage, a merged one beside them; those of a stage must agree). -EINVAL. */
+/*
+ * Unites files: one, one a rank, one a stage, a merged one beside them. Those that have a stage must have the same parameters
+ * with the same layouts there, in any order. -EINVAL with files, parameter and field named.
+ */
 int strategy_unite(const struct strategy_file *files, uint64_t count, struct arena *arena, struct strategy **out, struct error *err);
 
 /* Entries of `name`: *count of them, adjacent, by ascending stage; NULL when there is none. */
