@@ -13,8 +13,6 @@
 #include "layout/strategy.h"
 #include "layout/unite.h"
 
-typedef int decode(struct bytes file, struct arena *arena, struct pb_strategy *out, struct error *err);
-
 static int check_file(const struct pb_strategy *raw, struct error *err)
 {
 	if (raw->item_count == 0)
@@ -107,7 +105,7 @@ static int split_names(struct strategy_file *file, int64_t current_stage, struct
 	return 0;
 }
 
-static int parse(struct bytes text, decode *decoder, struct arena *arena, struct strategy_file *out, struct error *err)
+static int parse(struct bytes text, bool json, struct arena *arena, struct strategy_file *out, struct error *err)
 {
 	struct arena *scratch = arena_new();
 	struct pb_strategy raw;
@@ -116,7 +114,10 @@ static int parse(struct bytes text, decode *decoder, struct arena *arena, struct
 	*out = (struct strategy_file){ 0 };
 	if (!scratch)
 		return error_nomem(err);
-	code = text.len ? decoder(text, scratch, &raw, err) : error_set(err, -EINVAL, "the strategy file is empty");
+	if (text.len == 0)
+		code = error_set(err, -EINVAL, "the strategy file is empty");
+	else
+		code = json ? json_strategy_decode(text, scratch, &raw, err) : pb_decode_strategy(text, scratch, &raw, err);
 	if (code == 0)
 		code = check_file(&raw, err);
 	if (code == 0)
@@ -129,12 +130,12 @@ static int parse(struct bytes text, decode *decoder, struct arena *arena, struct
 
 int strategy_parse_pb(struct bytes file, struct arena *arena, struct strategy_file *out, struct error *err)
 {
-	return parse(file, pb_decode_strategy, arena, out, err);
+	return parse(file, false, arena, out, err);
 }
 
 int strategy_parse_json(struct bytes file, struct arena *arena, struct strategy_file *out, struct error *err)
 {
-	return parse(file, json_strategy_decode, arena, out, err);
+	return parse(file, true, arena, out, err);
 }
 
 /* Where `name` is in the index, or the empty slot where it belongs. A slot is the number of the name's first entry plus 1. */
