@@ -20,6 +20,7 @@ LAYOUT := $(patsubst %.c,$(B)/%.o,$(wildcard layout/*.c)) $(PROTO:.c=.o)
 FS     := $(patsubst %.c,$(B)/%.o,$(filter-out fs/main.c,$(wildcard fs/*.c)))
 UNIT   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 DRIVER := $(B)/tests/prop_driver
+BENCH  := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
 
 .PHONY: all programs unit check test demo asan bench check-layers lint install uninstall clean help setup setup-clients debian network fuse
 .SECONDARY:
@@ -54,6 +55,10 @@ $(DRIVER): tests/prop_driver.c $(B)/liblayout.a
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(B)/liblayout.a $(LIBS) $(LDFLAGS)
 
+$(B)/tests/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $< $(LIBS) $(LDFLAGS)
+
 $(B)/tests/%: tests/%.c $(B)/libfs.a $(B)/liblayout.a
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(B)/libfs.a $(B)/liblayout.a -lcriterion $(LIBS) $(LDFLAGS)
@@ -82,7 +87,7 @@ demo: setup ## mount the small real checkpoint of tests/, load it with safetenso
 	@tests/demo.sh $(B)/gatherfs
 
 bench: setup ## speed and memory, as ratios to an empty FUSE file and to a plain one
-	@$(SUB) all
+	@$(SUB) all $(BENCH)
 	@.venv/check/bin/python tests/bench/run.py --build $(B)
 
 unit: $(UNIT) ## only the module tests, as they are
@@ -133,4 +138,4 @@ debian:
 	@for try in 1 2; do $(@D)/bin/pip install -q --no-deps --disable-pip-version-check -r $< >$(@D)/pip.log 2>&1 && exec touch $@; done; \
 	echo "gatherfs: could not install the Python packages of $< (no network? the log is $(@D)/pip.log)" >&2; exit 1
 
--include $(LAYOUT:.o=.d) $(FS:.o=.d) $(B)/fs/main.d $(UNIT:=.d) $(DRIVER).d
+-include $(LAYOUT:.o=.d) $(FS:.o=.d) $(B)/fs/main.d $(UNIT:=.d) $(DRIVER).d $(BENCH:=.d)

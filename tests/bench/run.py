@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures a build of gatherfs: run.py --build DIR [--data DIR] [--rounds N] [SCENARIO...]
+
+Reading is compared with an empty FUSE file (nullfs.c), which is as fast as FUSE can be here, and with an ordinary file of the same
+contents. The three are read in turn, round after round, and each round gives a ratio; the medians are shown. Absolute figures say
+little of another machine, ratios do. Sources are in the page cache. The bytes are compared before anything is timed.
+
+Prints a table with the targets and writes DIR/bench.json. A missed target is no failure: a failure is what could not be run.
+"""
+import argparse
+import glob
+import json
+import mmap
+import os
+import statistics
+import sys
+import time
+
+import numpy as np
+
+import make_checkpoint
+import mounts
+from mounts import Failed
+
+# name: (checkpoint, way of readbench, least part of what the empty FUSE file does)
+READING = {
+    "blocks-direct": ("blocks", "direct", 0.55),
+    "rows-direct": ("rows", "direct", 0.40),
+    "blocks-cold": ("blocks", "cold", 0.70),
+    "rows-cold": ("rows", "cold", 0.70),
+    "blocks-mapped": ("blocks", "mapped", 0.70),
+    "rows-mapped": ("rows", "mapped", 0.70),
+}
+MOUNTING = {"small-mount": ("small", 0.15)}  # name: (checkpoint, most seconds to the first answered listing)
+MOUNTS = 7                                   # how often
+MEMORY = 32                                  # MiB: the most that a daemon may have of its own
+WAYS = {"direct": "O_DIRECT", "cold": "buffered, cold", "warm": "buffered, warm", "mapped": "mapped in order, cold"}
+KINDS = {"blocks": "whole blocks", "rows": "rows of 2 KiB", "small": "8 ranks x 2,000 parameters"}
+BLOCK = 1 << 20
+
+
+class Bench:
+    def __init__(self, build, data, rounds, wanted):
+        self.program = os.path.abspath(f"{build}/gatherfs")
+        self.tools = f"{build}/tests/bench"
+        self.data, self.rounds = os.path.abspath(data), rounds
+        self.wanted = wanted or [*READING, *MOUNTING]
+        self.reading, self.mounting, self.memory = {}, {}, {}
+
+    def of(self, table, checkpoint):
+        """The wanted scenarios of a table that read this checkpoint."""
+        return {n: row[1:] for n, row in table.items() if row[0] == checkpoint and n in self.wanted}
+
+    def run(self):
+        for checkpoint in make_checkpoint.CHECKPOINTS:
+            reading, mounting = self.of(READING, checkpoint), self.of(MOUNTING, checkpoint)
+            if not reading and not mounting:
+                continue
+            folder = make_checkpoint.ensure(self.data, checkpoint)
+            fill_page_cache(folder)
+            self.read(checkpoint, folder, reading)
+            for name, (target,) in mounting.items():
+                self.mounting[name] = {"checkpoint": checkpoint, "target": target, **self.mount_times(folder)}
+
+    def read(self, checkpoint, folder, scenarios):
+        """Mounts a checkpoint, compares all of it, measures the scenarios, and notes the daemon's memory on the way."""
+        with mounts.gatherfs(self.program, folder) as point:
+            pid = mounts.daemon_of(self.program, point)
+            memory = self.memory[checkpoint] = {"target": MEMORY, "mounted": mounts.anonymous_mib(pid)}
+            path, plain = image_of(point), f"{folder}/merged.safetensors"
+            compare(path, plain)
+            memory["read_twice"] = mounts.anonymous_mib(pid)
+            if scenarios:
+                with mounts.nullfs(f"{self.tools}/nullfs", os.stat(path).st_size) as null:
+                    mounts.copy_readahead(path, null)
+                    for name, (way, target) in scenarios.items():
+                        self.reading[name] = {"checkpoint": checkpoint, "way": way, "target": target,
+                                              "readahead_kib": mounts.readahead_kib(path), **self.rates(way, path, null, plain)}
+                memory["at_the_end"] = mounts.anonymous_mib(pid)
+
+    def rates(self, way, path, null, plain):
+        lines = mounts.run(f"{self.tools}/readbench", way, str(self.rounds), path, null, "+", plain).splitlines()
+        ours, empty, file = ([float(word) for word in line.split()] for line in lines)
+        return {"gatherfs": ours, "nullfs": empty, "plain": file,
+                "of_nullfs": statistics.median(a / b for a, b in zip(ours, empty)),
+                "of_plain": statistics.median(a / b for a, b in zip(ours, file))}
+
+    def mount_times(self, folder):
+        """Seconds from starting the program to the end of the first listing with attributes."""
+        times = []
+        for _ in range(MOUNTS):
+            with mounts.empty_folder() as point:
+                start = time.perf_counter()
+                mounts.run(self.program, "mount", f"{folder}/checkpoint", point, "-o", f"strategy={folder}/strategy")
+                names = [entry.name for entry in os.scandir(point) if entry.stat()]
+                times.append(time.perf_counter() - start)
+                mounts.run(self.program, "umount", point)
+            if "param_name_map.json" not in names:
+                raise Failed(f"the mount of {folder} shows {names}")
+        return {"seconds": times, "median": statistics.median(times)}
+
+
+def fill_page_cache(folder):
+    buf = bytearray(BLOCK)
+    for path in glob.glob(f"{folder}/**/*.*", recursive=True):
+        with open(path, "rb", buffering=0) as f:
+            while f.readinto(buf):
+                pass
+
+
+def image_of(point):
+    """The one file of weights that a mount of these checkpoints shows."""
+    files = [p for p in glob.glob(f"{point}/*.safetensors") if not p.endswith("hyper_param.safetensors")]
+    if len(files) != 1:
+        raise Failed(f"expected one file of weights in the mount, found {files}")
+    return files[0]
+
+
+def read_whole(path, flags):
+    """A file's bytes, read in megabytes into memory on a page, as O_DIRECT needs it."""
+    fd = os.open(path, os.O_RDONLY | flags)
+    try:
+        whole, buf, at = np.empty(os.fstat(fd).st_size, np.uint8), mmap.mmap(-1, BLOCK), 0
+        while at < len(whole):
+            n = os.preadv(fd, [buf], at)
+            if n == 0:
+                raise Failed(f"{path}: ends at byte {at} of {len(whole)}")
+            whole[at:at + n] = np.frombuffer(buf, np.uint8, n)
+            at += n
+        return whole
+    finally:
+        os.close(fd)
+
+
+def tensors_of(blob):
+    """name -> (dtype, shape, bytes) of a safetensors file's bytes."""
+    end = 8 + int.from_bytes(blob[:8].tobytes(), "little")
+    header = json.loads(blob[8:end].tobytes())
+    return {n: (t["dtype"], t["shape"], blob[end + t["data_offsets"][0]:end + t["data_offsets"][1]])
+            for n, t in header.items() if n != "__metadata__"}
+
+
+def compare(path, plain):
+    """Reads the mounted file twice, directly and through the page cache, and compares every tensor with the merged file's."""
+    got, want = tensors_of(read_whole(path, os.O_DIRECT)), tensors_of(np.memmap(plain, np.uint8, "r"))
+    again = tensors_of(read_whole(path, 0))
+    if got.keys() != want.keys() or again.keys() != want.keys():
+        raise Failed(f"{path}: not the tensors of {plain}: {sorted(got.keys() ^ want.keys())[:5]}")
+    for name, (dtype, shape, data) in want.items():
+        for found in (got[name], again[name]):
+            if found[:2] != (dtype, shape) or not np.array_equal(found[2], data):
+                raise Failed(f"{path}: tensor {name} is not the one in {plain}: nothing is timed")
+
+
+def print_table(bench, facts):
+    print(f"{facts['cores']} cores ({facts['processor']}), Linux {facts['kernel']}, libfuse {facts['libfuse']}, "
+          f"{'root' if facts['root'] else 'not root'}, load {facts['load_before']}\n")
+    if bench.reading:
+        print(f"{'reading, 1 MiB a read, GB/s':<40}{'gatherfs':>9}{'empty':>7}{'plain':>7}{'of plain':>10}{'of empty':>10}{'target':>8}")
+    for r in bench.reading.values():
+        rate = [statistics.median(r[k]) for k in ("gatherfs", "nullfs", "plain")]
+        print(f"{KINDS[r['checkpoint']] + ', ' + WAYS[r['way']]:<40}{rate[0]:>9.2f}{rate[1]:>7.2f}{rate[2]:>7.2f}"
+              f"{r['of_plain']:>10.2f}{r['of_nullfs']:>10.2f}{r['target']:>8.2f}{missed(r['of_nullfs'] < r['target'])}")
+    for r in bench.mounting.values():
+        print(f"\n{'mounting to the first listing, s':<40}{'':>33}{r['median']:>10.3f}{r['target']:>8.2f}{missed(r['median'] > r['target'])}")
+        print(f"  {KINDS[r['checkpoint']]}, {len(r['seconds'])} times, {min(r['seconds']):.3f} to {max(r['seconds']):.3f}")
+    print(f"\n{'memory of the daemon, MiB':<40}{'':>9}{'mounted':>17}{'read':>7}{'most':>10}{'target':>8}")
+    for checkpoint, m in bench.memory.items():
+        most = max(v for k, v in m.items() if k != "target")
+        print(f"{KINDS[checkpoint]:<40}{'':>9}{m['mounted']:>17.1f}{m['read_twice']:>7.1f}{most:>10.1f}{MEMORY:>8}{missed(most > MEMORY)}")
+
+
+def missed(is_missed):
+    return "  missed" if is_missed else ""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--data", default="build/bench", help="where the checkpoints are made and kept")
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("wanted", nargs="*", metavar="SCENARIO", help=" ".join([*READING, *MOUNTING]))
+    args = parser.parse_args()
+    for name in args.wanted:
+        if name not in READING and name not in MOUNTING:
+            parser.error(f"no scenario is called {name}")
+    bench = Bench(args.build, args.data, args.rounds, args.wanted)
+    try:
+        facts = mounts.machine()
+        bench.run()
+    except Failed as e:
+        sys.exit(f"bench: {e}")
+    print_table(bench, facts)
+    with open(f"{args.build}/bench.json", "w") as f:
+        json.dump({"machine": facts, "rounds": args.rounds, "reading": bench.reading, "mounting": bench.mounting,
+                   "memory": bench.memory}, f, indent=1)
+    print(f"\neach figure is a median of {args.rounds} rounds; all of them are in {args.build}/bench.json")
+
+
+if __name__ == "__main__":
+    main()
