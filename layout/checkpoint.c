@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Building a checkpoint. While files are added, every parameter of the strategy has a `held` for each stage that lists it, and
- * every tensor beside the strategy has one too: what the first file says of it, and the pieces found so far. checkpoint_finish() turns the held tensors that are whole into the model.
+ * every tensor beside the strategy has one too: what the first file says of it, and the pieces found so far. checkpoint_finish()
+ * turns the held tensors that are whole into the model.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -143,25 +144,34 @@ static int check_outside(const struct checkpoint_builder *b, const struct held *
 	return h->shape ? held_agrees(h, e, err) : 0;
 }
 
+/* The rules of each kind for a tensor that no strategy cuts. */
+static int check_whole(const struct checkpoint_builder *b, const struct held *h, const struct safetensors_entry *e, struct error *err)
+{
+	if (b->options.kind == CHECKPOINT_SHARDED)
+		return check_outside(b, h, e, err);
+	if (b->options.kind == CHECKPOINT_UNIFIED && h->shape)
+		return error_set(err, -EINVAL, "tensor \"%s\" is in %s too", e->name, h->path);
+	return h->shape ? held_agrees(h, e, err) : 0;
+}
+
+static bool is_outside(const struct checkpoint_builder *b, const char *name, const struct checkpoint_file *file)
+{
+	return b->options.kind == CHECKPOINT_SHARDED || file->outside || (b->options.kind == CHECKPOINT_REPLICATED && is_counter(name));
+}
+
 static int add_whole(struct checkpoint_builder *b, const struct safetensors_entry *e, const struct checkpoint_file *file, struct error *err)
 {
 	struct held *h = whole_of(b, e->name);
-	struct checkpoint_file f = *file;
+	struct error differs;
+	int code = h ? check_whole(b, h, e, err) : error_nomem(err);
 
-	if (!h)
-		return error_nomem(err);
-	if (b->options.kind == CHECKPOINT_UNIFIED && h->shape)
-		return error_set(err, -EINVAL, "tensor \"%s\" is in %s too", e->name, h->path);
-	if (b->options.kind == CHECKPOINT_REPLICATED)
-		f.outside = is_counter(e->name);
-	if (b->options.kind == CHECKPOINT_SHARDED) {
-		int code = check_outside(b, h, e, err);
-
-		f.outside = true;
-		if (code < 0 || h->shape)
-			return code;
+	if (code == 0 && !h->shape) {
+		code = held_add(h, e, file, 0, b->arena, err);
+		h->outside = is_outside(b, e->name, file);
 	}
-	return held_add(h, e, &f, 0, b->arena, err);
+	if (code == 0 && h->outside && held_agrees(h, e, &differs) == 0) /* with outside=rank0 it may differ */
+		code = held_add_copy(h, e, file, b->arena, err);
+	return code;
 }
 
 static int add_entry(struct checkpoint_builder *b, const struct safetensors_entry *e, const struct checkpoint_file *file, struct error *err)
@@ -174,8 +184,12 @@ static int add_entry(struct checkpoint_builder *b, const struct safetensors_entr
 	for (uint64_t i = 0; i < stages; i++)
 		if (entry[i].stage == file->rank / s->per_stage)
 			return add_shard(b, &entry[i], e, file, err);
-	if (entry)
+	if (entry) {
+		struct held *h = &b->sharded[entry - s->entries];
+
+		h->path = h->path ? h->path : file->path; /* for finish_absent() */
 		why = "held by ranks of a stage that the strategy does not give it to; another stage's is shown";
+	}
 	if (why)
 		return note(b, e->name, why) < 0 ? error_nomem(err) : 0;
 	return add_whole(b, e, file, err);
@@ -208,57 +222,6 @@ int checkpoint_add(struct checkpoint_builder *builder, const struct checkpoint_f
 	return 0;
 }
 
-/* "rank_1, rank_5, ...": the ranks that hold block `block` of an entry's tensor. */
-static const char *holders(char *out, size_t size, const struct strategy *s, const struct strategy_entry *entry, uint32_t block)
-{
-	size_t at = 0;
-
-	out[0] = 0;
-	for (uint32_t local = 0; local < s->per_stage; local++) {
-		if (sharding_block(entry->layout, local) != block)
-			continue;
-		if (at + 32 > size)
-			return memcpy(out + at - 2, " ...", 5), out;
-		at += (size_t)snprintf(out + at, size - at, "%srank_%u", at ? ", " : "", entry->stage * s->per_stage + local);
-	}
-	return out;
-}
-
-static int missing_block(const struct strategy *s, const struct strategy_entry *entry, const struct held *h, struct error *err)
-{
-	uint32_t block = 0;
-	char ranks[256];
-
-	while (h->pieces[block].source != HELD_NO_SOURCE)
-		block++;
-	return error_set(err, -ENODATA, "tensor \"%s\": no rank that is here holds block %u of %u; it belongs on %s", h->name, block,
-			 h->blocks, holders(ranks, sizeof(ranks), s, entry, block));
-}
-
-/* A held tensor that is whole becomes one of the model's. */
-static int tensor_of(const struct checkpoint_builder *b, const struct held *h, const struct layout *layout, struct tensor *out,
-		     struct error *err)
-{
-	uint64_t *full = arena_alloc(b->arena, h->axes, sizeof(*full)), elements = 1;
-	char text[HELD_SHAPE_TEXT];
-
-	if (!full)
-		return error_nomem(err);
-	if (!layout && h->axes)
-		memcpy(full, h->shape, h->axes * sizeof(*full));
-	if (layout && sharding_full(layout, h->shape, h->axes, full, err) < 0)
-		return error_prefix(err, -EINVAL, "tensor \"%s\"", h->name);
-	*out = (struct tensor){ .name = h->name, .shape = full, .pieces = h->pieces, .dtype = h->dtype, .axes = h->axes };
-	out->grid = layout ? layout->grid : box_uncut(h->axes);
-	for (uint32_t a = 0; a < h->axes; a++)
-		if (!bytes_mul(elements, full[a], &elements))
-			return error_set(err, -EINVAL, "tensor \"%s\": shape %s overflows", h->name, held_shape_text(text, full, h->axes));
-	if (!dtype_bytes(h->dtype, elements, &out->bytes) || !checkpoint_whole_bytes(&out->grid, full, h->dtype))
-		return error_set(err, -EINVAL, "tensor \"%s\": %s %s is cut inside a byte", h->name, dtype_name(h->dtype),
-				 held_shape_text(text, full, h->axes));
-	return 0;
-}
-
 /* Stages that share a parameter may cut it differently, but it must be one tensor. */
 static int check_stage(const struct strategy_entry *entry, const struct held *h, const struct tensor *t, struct error *err)
 {
@@ -276,6 +239,15 @@ static int check_stage(const struct strategy_entry *entry, const struct held *h,
 	return 0;
 }
 
+/* A parameter that no rank of its stages has. Another stage's rank that has it says that the strategy is not of this checkpoint. */
+static int finish_absent(struct checkpoint_builder *b, const struct held *h, const struct strategy_entry *entry, struct error *err)
+{
+	if (h->path)
+		return error_set(err, -ENODATA, "tensor \"%s\": %s has it, but the strategy gives it to stage %u, whose files lack it",
+				 h->name, h->path, entry->stage);
+	return note(b, h->name, "in the strategy, but in no file") < 0 ? error_nomem(err) : 0;
+}
+
 /* The tensor that entries [first, end) of the strategy, all of one name, describe: of the lowest stage that has the whole of it. */
 static int finish_name(struct checkpoint_builder *b, uint64_t first, uint64_t end, struct checkpoint *ckpt, struct tensor *tensors,
 		       struct error *err)
@@ -289,13 +261,13 @@ static int finish_name(struct checkpoint_builder *b, uint64_t first, uint64_t en
 		whole = held_is_whole(&b->sharded[i]) ? i : whole;
 	}
 	if (begun == end)
-		return note(b, b->sharded[first].name, "in the strategy, but in no file") < 0 ? error_nomem(err) : 0;
+		return finish_absent(b, &b->sharded[first], &s->entries[first], err);
 	if (whole == end)
-		return missing_block(s, &s->entries[begun], &b->sharded[begun], err);
+		return held_missing(&b->sharded[begun], s, &s->entries[begun], err);
 
 	struct tensor *t = &tensors[ckpt->count++];
 
-	code = tensor_of(b, &b->sharded[whole], s->entries[whole].layout, t, err);
+	code = held_tensor(&b->sharded[whole], s->entries[whole].layout, b->arena, t, err);
 	for (uint64_t i = first; code == 0 && i < end; i++)
 		if (b->sharded[i].shape && i != whole)
 			code = check_stage(&s->entries[i], &b->sharded[i], t, err);
@@ -315,8 +287,13 @@ static int finish_sharded(struct checkpoint_builder *b, struct checkpoint *ckpt,
 	return code;
 }
 
-static int finish_whole(struct checkpoint_builder *b, struct checkpoint *ckpt, struct tensor *tensors, struct tensor *outside,
-			struct error *err)
+/* Where finished tensors go. */
+struct finished {
+	struct tensor *tensors, *outside;
+	struct checkpoint_copies *copies;
+};
+
+static int finish_whole(struct checkpoint_builder *b, struct checkpoint *ckpt, struct finished *f, struct error *err)
 {
 	int code = 0;
 
@@ -326,7 +303,7 @@ static int finish_whole(struct checkpoint_builder *b, struct checkpoint *ckpt, s
 		if (h->outside && h->rank != b->first_rank)
 			code = note(b, h->name, "outside the strategy, and not on the first rank") < 0 ? error_nomem(err) : 0;
 		else
-			code = tensor_of(b, h, NULL, h->outside ? &outside[ckpt->outside_count++] : &tensors[ckpt->count++], err);
+			code = tensor_of(b, h, NULL, h->outside ? &f->outside[ckpt->outside_count++] : &f->tensors[ckpt->count++], err);
 	}
 	return code;
 }
@@ -338,22 +315,28 @@ static int by_name(const void *a, const void *b)
 
 static int collect(struct checkpoint_builder *b, struct checkpoint *ckpt, struct error *err)
 {
-	uint64_t sharded = b->options.strategy ? b->options.strategy->count : 0;
-	struct tensor *tensors = arena_alloc(b->arena, sharded + b->whole_names.count, sizeof(*tensors));
-	struct tensor *outside = arena_alloc(b->arena, b->whole_names.count, sizeof(*outside));
-	int code;
+	uint64_t sharded = b->options.strategy ? b->options.strategy->count : 0, whole = b->whole_names.count;
+	struct finished f = {
+		.tensors = arena_alloc(b->arena, sharded + whole, sizeof(*f.tensors)),
+		.outside = arena_alloc(b->arena, whole, sizeof(*f.outside)),
+		.copies = arena_alloc(b->arena, whole, sizeof(*f.copies)),
+	};
+	int code = f.tensors && f.outside && f.copies ? finish_sharded(b, ckpt, f.tensors, err) : error_nomem(err);
 
-	if (!tensors || !outside)
-		return error_nomem(err);
-	code = finish_sharded(b, ckpt, tensors, err);
 	if (code == 0)
-		code = finish_whole(b, ckpt, tensors, outside, err);
+		code = finish_whole(b, ckpt, &f, err);
 	if (code < 0)
 		return code;
-	qsort(tensors, ckpt->count, sizeof(*tensors), by_name);
-	qsort(outside, ckpt->outside_count, sizeof(*outside), by_name);
-	ckpt->tensors = tensors;
-	ckpt->outside = outside;
+	qsort(f.tensors, ckpt->count, sizeof(*f.tensors), by_name);
+	qsort(f.outside, ckpt->outside_count, sizeof(*f.outside), by_name);
+	for (uint64_t i = 0; i < ckpt->outside_count; i++) {
+		const struct held *h = &b->whole[names_find(&b->whole_names, f.outside[i].name)];
+
+		f.copies[i] = (struct checkpoint_copies){ h->copies, h->copy_count };
+	}
+	ckpt->tensors = f.tensors;
+	ckpt->outside = f.outside;
+	ckpt->copies = f.copies;
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "layout/held.h"
+#include "layout/sharding.h"
 
 struct held held_new(const char *name, uint32_t blocks)
 {
@@ -74,5 +75,72 @@ int held_add(struct held *held, const struct safetensors_entry *entry, const str
 		held->pieces[block] = (struct piece){ .offset = entry->begin, .source = file->source };
 		held->found++;
 	}
+	return 0;
+}
+
+/* "rank_1, rank_5, ...": the ranks that hold block `block` of an entry's tensor, as many as fit. */
+static const char *holders(char *out, size_t size, const struct strategy *s, const struct strategy_entry *entry, uint32_t block)
+{
+	size_t at = 0;
+
+	out[0] = 0;
+	for (uint32_t local = 0; local < s->per_stage; local++) {
+		if (sharding_block(entry->layout, local) != block)
+			continue;
+		if (at + 32 > size)
+			return memcpy(out + at, ", ...", 6), out;
+		at += (size_t)snprintf(out + at, size - at, "%srank_%u", at ? ", " : "", entry->stage * s->per_stage + local);
+	}
+	return out;
+}
+
+int held_missing(const struct held *held, const struct strategy *strategy, const struct strategy_entry *entry, struct error *err)
+{
+	uint32_t block = 0;
+	char ranks[256];
+
+	while (held->pieces[block].source != HELD_NO_SOURCE)
+		block++;
+	return error_set(err, -ENODATA, "tensor \"%s\": no rank that is here holds block %u of %u; it belongs on %s", held->name, block,
+			 held->blocks, holders(ranks, sizeof(ranks), strategy, entry, block));
+}
+
+int held_tensor(const struct held *h, const struct layout *layout, struct arena *arena, struct tensor *out, struct error *err)
+{
+	uint64_t *full = arena_alloc(arena, h->axes, sizeof(*full)), elements = 1;
+	char text[HELD_SHAPE_TEXT];
+
+	if (!full)
+		return error_nomem(err);
+	if (!layout && h->axes)
+		memcpy(full, h->shape, h->axes * sizeof(*full));
+	if (layout && sharding_full(layout, h->shape, h->axes, full, err) < 0)
+		return error_prefix(err, -EINVAL, "tensor \"%s\"", h->name);
+	*out = (struct tensor){ .name = h->name, .shape = full, .pieces = h->pieces, .dtype = h->dtype, .axes = h->axes };
+	out->grid = layout ? layout->grid : box_uncut(h->axes);
+	for (uint32_t a = 0; a < h->axes; a++)
+		if (!bytes_mul(elements, full[a], &elements))
+			return error_set(err, -EINVAL, "tensor \"%s\": shape %s overflows", h->name, held_shape_text(text, full, h->axes));
+	if (!dtype_bytes(h->dtype, elements, &out->bytes) || !checkpoint_whole_bytes(&out->grid, full, h->dtype))
+		return error_set(err, -EINVAL, "tensor \"%s\": %s %s is cut inside a byte", h->name, dtype_name(h->dtype),
+				 held_shape_text(text, full, h->axes));
+	return 0;
+}
+
+int held_add_copy(struct held *held, const struct safetensors_entry *entry, const struct checkpoint_file *file, struct arena *arena,
+		  struct error *err)
+{
+	if (held->copy_count == held->copy_room) {
+		uint32_t room = held->copy_room ? held->copy_room * 2 : 8;
+		struct checkpoint_copy *bigger = arena_alloc(arena, room, sizeof(*bigger));
+
+		if (!bigger)
+			return error_nomem(err);
+		if (held->copy_count)
+			memcpy(bigger, held->copies, held->copy_count * sizeof(*bigger));
+		held->copies = bigger;
+		held->copy_room = room;
+	}
+	held->copies[held->copy_count++] = (struct checkpoint_copy){ file->rank, { .offset = entry->begin, .source = file->source } };
 	return 0;
 }

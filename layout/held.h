@@ -23,6 +23,8 @@ struct held {
 	uint32_t axes;
 	enum dtype dtype;
 	bool outside;
+	struct checkpoint_copy *copies; /* [copy_count, room for copy_room] of an outside tensor, by rank */
+	uint32_t copy_count, copy_room;
 };
 
 /* A tensor of `blocks` blocks that no file has yet. */
@@ -37,6 +39,16 @@ int held_agrees(const struct held *held, const struct safetensors_entry *entry, 
 /* Takes a file's entry, whose offsets are those in the file, as block `block`, unless an earlier file had that block. */
 int held_add(struct held *held, const struct safetensors_entry *entry, const struct checkpoint_file *file, uint32_t block,
 	     struct arena *arena, struct error *err);
+
+/* -ENODATA, with the first block that has no piece, and the ranks of `strategy` that `entry` gives it to. */
+int held_missing(const struct held *held, const struct strategy *strategy, const struct strategy_entry *entry, struct error *err);
+
+/* The tensor of which this one, whole, holds the slices of `layout`, or that it holds as it is (layout NULL). Points into `held`'s parts. */
+int held_tensor(const struct held *held, const struct layout *layout, struct arena *arena, struct tensor *out, struct error *err);
+
+/* Notes the copy of a whole tensor that a file has. 0 or -ENOMEM. */
+int held_add_copy(struct held *held, const struct safetensors_entry *entry, const struct checkpoint_file *file, struct arena *arena,
+		  struct error *err);
 
 /* "[2, 3]" in `out` [HELD_SHAPE_TEXT], which is returned. */
 const char *held_shape_text(char *out, const uint64_t *shape, uint32_t axes);
