@@ -111,26 +111,28 @@ static struct tensor *write_tensors(struct world *w)
 	return tensors;
 }
 
-/* The image: a few bytes of ours, then the block of each tensor. */
+/* The image: the block of each tensor, and bytes of ours before every fourth. */
 static void make_image(struct world *w, const struct tensor *tensors)
 {
-	static const uint8_t head[] = "a header";
+	static const uint8_t ours[] = "ours";
 	struct grid *grid = arena_alloc(w->model->arena, 1, sizeof(*grid));
 	uint64_t height = w->s.rows / w->s.image_down, width = w->s.columns / w->s.image_across;
 	uint8_t *p;
 
 	*grid = grid_of(w->model->arena, w->s.image_down, w->s.image_across);
-	w->image = image_new(w->model->arena, 1 + w->s.tensors);
-	image_add_literal(w->image, (struct bytes){ head, sizeof(head) });
-	for (uint64_t t = 0; t < w->s.tensors; t++)
+	w->image = image_new(w->model->arena, 2 * w->s.tensors);
+	w->want = p = malloc(w->s.tensors * (sizeof(ours) + height * width));
+	for (uint64_t t = 0; t < w->s.tensors; t++) {
+		if (t % 4 == 0) {
+			image_add_literal(w->image, (struct bytes){ ours, sizeof(ours) });
+			p = (uint8_t *)memcpy(p, ours, sizeof(ours)) + sizeof(ours);
+		}
 		image_add_block(w->image, &tensors[t], grid, w->s.block);
-	w->want = p = malloc(w->image->size);
-	memcpy(p, head, sizeof(head));
-	p += sizeof(head);
-	for (uint64_t t = 0; t < w->s.tensors; t++)
 		for (uint64_t r = 0; r < height; r++)
 			for (uint64_t c = 0; c < width; c++)
 				*p++ = byte_at(t, w->s.block / w->s.image_across * height + r, w->s.block % w->s.image_across * width + c);
+	}
+	cr_assert_eq((uint64_t)(p - w->want), w->image->size);
 }
 
 static struct world make(struct shape shape)
@@ -184,6 +186,12 @@ Test(gather, every_way_of_reading)
 {
 	static const struct shape cases[] = {
 		{ "rows of 16 bytes from 4 files", 1, 40000, 64, 1, 4, 4, 1, 1, 0 },
+		{ "rows of 2 bytes", 3, 500, 8, 1, 4, 2, 1, 1, 0 },
+		{ "rows of 4 bytes", 3, 500, 16, 1, 4, 2, 1, 1, 0 },
+		{ "rows of 8 bytes", 3, 500, 32, 1, 4, 2, 1, 1, 0 },
+		{ "rows of 32 bytes", 3, 500, 128, 1, 4, 2, 1, 1, 0 },
+		{ "rows of 64 bytes", 3, 500, 256, 1, 4, 2, 1, 1, 0 },
+		{ "more rows than the buffer takes", 1, 70000, 40, 1, 2, 2, 1, 1, 0 },
 		{ "rows of odd lengths", 2, 30000, 63, 2, 7, 5, 1, 1, 0 },
 		{ "rows that are read straight", 1, 50, 40000, 1, 2, 2, 1, 1, 0 },
 		{ "blocks that follow one another", 1, 4096, 512, 16, 1, 16, 1, 1, 0 },
