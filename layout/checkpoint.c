@@ -303,7 +303,7 @@ static int finish_whole(struct checkpoint_builder *b, struct checkpoint *ckpt, s
 		if (h->outside && h->rank != b->first_rank)
 			code = note(b, h->name, "outside the strategy, and not on the first rank") < 0 ? error_nomem(err) : 0;
 		else
-			code = tensor_of(b, h, NULL, h->outside ? &f->outside[ckpt->outside_count++] : &f->tensors[ckpt->count++], err);
+			code = held_tensor(h, NULL, b->arena, h->outside ? &f->outside[ckpt->outside_count++] : &f->tensors[ckpt->count++], err);
 	}
 	return code;
 }
@@ -313,9 +313,19 @@ static int by_name(const void *a, const void *b)
 	return natural_compare(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
 }
 
+/* Sizes of images, and of tensors in bits, need no checks after this one. */
+static int check_total(const struct tensor *tensors, uint64_t count, uint64_t *total, struct error *err)
+{
+	for (uint64_t i = 0; i < count; i++)
+		if (!bytes_add(*total, tensors[i].bytes, total) || *total > CHECKPOINT_BYTES_MAX)
+			return error_set(err, -EINVAL, "tensor \"%s\": with it, the checkpoint has more than %llu bytes", tensors[i].name,
+					 (unsigned long long)CHECKPOINT_BYTES_MAX);
+	return 0;
+}
+
 static int collect(struct checkpoint_builder *b, struct checkpoint *ckpt, struct error *err)
 {
-	uint64_t sharded = b->options.strategy ? b->options.strategy->count : 0, whole = b->whole_names.count;
+	uint64_t sharded = b->options.strategy ? b->options.strategy->count : 0, whole = b->whole_names.count, total = 0;
 	struct finished f = {
 		.tensors = arena_alloc(b->arena, sharded + whole, sizeof(*f.tensors)),
 		.outside = arena_alloc(b->arena, whole, sizeof(*f.outside)),
@@ -329,6 +339,11 @@ static int collect(struct checkpoint_builder *b, struct checkpoint *ckpt, struct
 		return code;
 	qsort(f.tensors, ckpt->count, sizeof(*f.tensors), by_name);
 	qsort(f.outside, ckpt->outside_count, sizeof(*f.outside), by_name);
+	code = check_total(f.tensors, ckpt->count, &total, err);
+	if (code == 0)
+		code = check_total(f.outside, ckpt->outside_count, &total, err);
+	if (code < 0)
+		return code;
 	for (uint64_t i = 0; i < ckpt->outside_count; i++) {
 		const struct held *h = &b->whole[names_find(&b->whole_names, f.outside[i].name)];
 

@@ -4,8 +4,8 @@
  *
  * Invariants, established by checkpoint_finish(): every block of every tensor has a piece; all pieces of a tensor have the
  * dtype of the tensor and the bytes of its block; block boundaries lie on whole bytes; names are unique over tensors and
- * outside together; both lists are in natural order. A block's piece is that of the first rank of its replica group that
- * holds it, within the lowest stage that holds the whole tensor.
+ * outside together; both lists are in natural order; all tensors together have at most CHECKPOINT_BYTES_MAX bytes. A block's
+ * piece is that of the first rank of its replica group that holds it, within the lowest stage that holds the whole tensor.
  *
  * Built once by a checkpoint_builder, then read-only.
  */
@@ -18,6 +18,7 @@
 #include "layout/strategy.h"
 
 #define CHECKPOINT_OUTSIDE_MAX (UINT64_C(1) << 20) /* bytes: a larger tensor outside the strategy may be a slice */
+#define CHECKPOINT_BYTES_MAX (UINT64_C(1) << 60)   /* of all tensors together, so that no size of an image can overflow */
 
 struct piece {
 	uint64_t offset; /* bytes from the start of the source file */
@@ -34,10 +35,20 @@ struct tensor {
 	uint32_t axes;
 };
 
+/* The copies that ranks have of one tensor outside the strategy: they may hold different values (a loss scale, a learning rate). */
+struct checkpoint_copies {
+	const struct checkpoint_copy {
+		uint32_t rank;
+		struct piece piece;
+	} *list; /* [count], by rank; the first is the one that `outside` has */
+	uint32_t count;
+};
+
 struct checkpoint {
 	const struct tensor *tensors; /* the model's parameters */
 	uint64_t count;
 	const struct tensor *outside; /* parameters outside the strategy (counters), whole, of the lowest rank there is */
+	const struct checkpoint_copies *copies; /* [outside_count] of each of them */
 	uint64_t outside_count;
 	const struct pair *meta; /* united metadata of the sources, by first source that has the key */
 	uint64_t meta_count;
