@@ -43,6 +43,46 @@ const struct grid *view_uncut(struct arena *arena)
 	return grids;
 }
 
+static bool has_item(const struct view_item *items, uint64_t count, const struct tensor *t)
+{
+	while (count > 0 && items[count - 1].tensor != t)
+		count--;
+	return count > 0;
+}
+
+/* True for a key that marks a tensor which is not among the items. */
+static bool marks_another(const struct checkpoint *ckpt, const char *key, const struct view_item *items, uint64_t count)
+{
+	const struct tensor *t = checkpoint_find(ckpt->tensors, ckpt->count, key);
+
+	if (!t)
+		return checkpoint_find(ckpt->outside, ckpt->outside_count, key) != NULL;
+	return !has_item(items, count, t);
+}
+
+static const char *format_of(const struct checkpoint *ckpt)
+{
+	for (uint64_t i = 0; i < ckpt->meta_count; i++)
+		if (strcmp(ckpt->meta[i].key, "format") == 0)
+			return ckpt->meta[i].value;
+	return "ms";
+}
+
+int view_meta(const struct checkpoint *ckpt, const char *format, const struct view_item *items, uint64_t count, struct pairs *meta)
+{
+	int code = pairs_add(meta, "format", format ? format : format_of(ckpt));
+
+	if (code == 0)
+		code = pairs_add(meta, "remove_redundancy", "False");
+	for (uint64_t i = 0; code == 0 && i < ckpt->meta_count; i++) {
+		const struct pair *p = &ckpt->meta[i];
+
+		if (strcmp(p->key, "crc_num") != 0 && !marks_another(ckpt, p->key, items, count))
+			code = pairs_add(meta, p->key, p->value);
+	}
+	return code;
+}
+
 /* An item and its place in the order given: qsort is not stable. */
 struct ranked {
 	struct view_item item;

@@ -51,6 +51,13 @@ int view_add_literal(struct view *view, struct arena *arena, const char *path, s
 int view_add_safetensors(struct view *view, struct arena *arena, const char *path, struct view_item *items, uint64_t count,
 			 const struct pairs *meta, struct error *err);
 
+/*
+ * The metadata of a gathered file of `items`: what the sources say, but for what is no longer true (crc_num, remove_redundancy).
+ * A key that is a tensor's name marks that tensor (MindSpore's {name: "Int4"}), so it goes where the tensor goes. `format` NULL
+ * is the sources' own. 0 or -ENOMEM.
+ */
+int view_meta(const struct checkpoint *ckpt, const char *format, const struct view_item *items, uint64_t count, struct pairs *meta);
+
 /* The grids that cut nothing, by number of axes: [BOX_AXES + 1], in `arena`. NULL without memory. */
 const struct grid *view_uncut(struct arena *arena);
 

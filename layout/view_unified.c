@@ -79,56 +79,28 @@ static const char *part_name(const struct build *b, uint64_t part)
 	return arena_printf(b->arena, "model-%05llu-of-%05llu.safetensors", (unsigned long long)part + 1, (unsigned long long)b->parts);
 }
 
-/*
- * The metadata of a part: what the sources say, but for what is no longer true of a gathered file. A key that is a tensor's
- * name marks that tensor (MindSpore's {name: "Int4"}), so it goes where the tensor goes.
- */
-static int part_meta(const struct build *b, const struct tensor *tensors, uint64_t count, struct pairs *meta)
-{
-	const struct checkpoint *ckpt = b->ckpt;
-	bool hf = b->options->index == VIEW_INDEX_HF;
-	int code = 0;
-
-	for (uint64_t i = 0; !hf && code == 0 && i < ckpt->meta_count; i++)
-		if (strcmp(ckpt->meta[i].key, "format") == 0)
-			code = pairs_add(meta, "format", ckpt->meta[i].value);
-	if (code == 0)
-		code = pairs_add(meta, "format", hf ? "pt" : "ms");
-	if (code == 0)
-		code = pairs_add(meta, "remove_redundancy", "False");
-	for (uint64_t i = 0; code == 0 && i < ckpt->meta_count; i++) {
-		const struct pair *p = &ckpt->meta[i];
-		bool elsewhere = checkpoint_find(ckpt->tensors, ckpt->count, p->key) ||
-				 checkpoint_find(ckpt->outside, ckpt->outside_count, p->key);
-
-		if (strcmp(p->key, "crc_num") != 0 && (!elsewhere || checkpoint_find(tensors, count, p->key)))
-			code = pairs_add(meta, p->key, p->value);
-	}
-	return code;
-}
-
-static int add_file(const struct build *b, const char *path, const struct tensor *tensors, uint64_t count, const struct pairs *meta,
-		    struct error *err)
+/* Whole tensors as the items of a file, in the arena; NULL without memory. */
+static struct view_item *whole_items(const struct build *b, const struct tensor *tensors, uint64_t count)
 {
 	struct view_item *items = arena_alloc(b->arena, count, sizeof(*items));
 
-	if (!items)
-		return error_nomem(err);
-	for (uint64_t i = 0; i < count; i++)
+	for (uint64_t i = 0; items && i < count; i++)
 		items[i] = (struct view_item){ .tensor = &tensors[i], .grid = &b->uncut[tensors[i].axes] };
-	return view_add_safetensors(b->view, b->arena, path, items, count, meta, err);
+	return items;
 }
 
 static int add_parts(struct build *b, struct error *err)
 {
+	const char *format = b->options->index == VIEW_INDEX_HF ? "pt" : NULL;
+
 	for (uint64_t p = 0, i = 0; p < b->parts; i = b->part_end[p++]) {
-		const struct tensor *tensors = &b->ckpt->tensors[i];
 		uint64_t count = b->part_end[p] - i;
+		struct view_item *items = whole_items(b, &b->ckpt->tensors[i], count);
 		struct pairs meta = pairs_new(b->arena);
-		int code = part_meta(b, tensors, count, &meta);
+		int code = items ? view_meta(b->ckpt, format, items, count, &meta) : -ENOMEM;
 
 		b->part_path[p] = part_name(b, p);
-		code = code < 0 ? error_nomem(err) : add_file(b, b->part_path[p], tensors, count, &meta, err);
+		code = code < 0 ? error_nomem(err) : view_add_safetensors(b->view, b->arena, b->part_path[p], items, count, &meta, err);
 		if (code < 0)
 			return code;
 	}
@@ -138,13 +110,15 @@ static int add_parts(struct build *b, struct error *err)
 /* The parameters outside the strategy, for MindSpore's readers, which take every one of them as a parameter of the network. */
 static int add_hyper(struct build *b, struct error *err)
 {
+	uint64_t count = b->ckpt->outside_count;
+	struct view_item *items = whole_items(b, b->ckpt->outside, count);
 	struct pairs meta = pairs_new(b->arena);
 
-	if (b->ckpt->outside_count == 0)
+	if (count == 0)
 		return 0;
-	if (pairs_add(&meta, "format", "ms") < 0)
+	if (!items || pairs_add(&meta, "format", "ms") < 0)
 		return error_nomem(err);
-	return add_file(b, "hyper_param.safetensors", b->ckpt->outside, b->ckpt->outside_count, &meta, err);
+	return view_add_safetensors(b->view, b->arena, "hyper_param.safetensors", items, count, &meta, err);
 }
 
 /* The index as json.dumps(indent=4) of MindSpore or json.dumps(indent=2) + newline of Hugging Face writes it. */
