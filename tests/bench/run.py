@@ -155,7 +155,8 @@ def compare(path, plain):
 
 def print_table(bench, facts):
     print(f"{facts['cores']} cores ({facts['processor']}), Linux {facts['kernel']}, libfuse {facts['libfuse']}, "
-          f"{'root' if facts['root'] else 'not root'}, load {facts['load_before']}\n")
+          f"{'root' if facts['root'] else 'not root'}")
+    print("" if facts["load_before"] < 0.5 else f"other programs were running (load {facts['load_before']}): expect worse figures\n")
     if bench.reading:
         print(f"{'reading, 1 MiB a read, GB/s':<40}{'gatherfs':>9}{'empty':>7}{'plain':>7}{'of plain':>10}{'of empty':>10}{'target':>8}")
     for r in bench.reading.values():
