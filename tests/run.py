@@ -61,7 +61,7 @@ def mount(build):
 
 
 def clients(build):
-    return [Job("clients", os.path.basename(p), [PYTHON["clients"], p], 600, {"GATHERFS": f"{build}/gatherfs"})
+    return [Job("clients", os.path.basename(p), [PYTHON["clients"], p], 900, {"GATHERFS": f"{build}/gatherfs", "WATCHDOG": "300"})
             for p in sorted(glob.glob("tests/clients/test_*.py"))]
 
 

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the mount tests share. A test is a function test_*(tmp) with an empty folder of its own, and returns None, or a
+remark on what it could not try here; main() runs all of a file."""
+import inspect
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+from ref import safefile
+
+PROGRAM = os.path.abspath(os.environ.get("GATHERFS", "build/gatherfs"))
+SLOW = 4 if os.environ.get("SANITIZED") else 1
+WATCHDOG = int(os.environ.get("WATCHDOG", "60")) * SLOW  # seconds for one test; the runner kills the file a little later
+
+
+def need(condition, message):
+    if not condition:
+        raise AssertionError(message)
+
+
+def equal(got, want, what):
+    need(got == want, f"{what}: got {got!r}, want {want!r}")
+
+
+def gatherfs(*args, timeout=30, cwd=None):
+    """Runs the program to its end: (exit code, standard output, standard error)."""
+    done = subprocess.run([PROGRAM, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd,
+                          timeout=timeout * SLOW)
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+def mounted(point):
+    with open("/proc/self/mounts") as f:
+        return any(line.split()[1] == point for line in f)
+
+
+def unmount(point):
+    """Unmounts, and waits until the daemon is gone too: its sanitizer report must be there when the test ends."""
+    pids = daemons(point)
+    for _ in range(100):
+        if subprocess.run(["fusermount3", "-u", point], stderr=subprocess.DEVNULL).returncode == 0:
+            break
+        time.sleep(0.05)
+    else:
+        subprocess.run(["fusermount3", "-u", "-z", point], stderr=subprocess.DEVNULL)
+        raise AssertionError(f"{point}: still busy after five seconds")
+    wait_for(lambda: not any(runs(p) for p in pids), "the daemon to end after its mount")
+
+
+def wait_for(condition, what, seconds=10):
+    end = time.time() + seconds * SLOW
+    while not condition():
+        need(time.time() < end, f"waited in vain for {what}")
+        time.sleep(0.01)
+
+
+def runs(pid):
+    """Whether there is such a process, and not only its exit code."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def daemons(point):
+    """Process ids of the gatherfs that serves this mount point: those with the point in their arguments."""
+    out = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                args = f.read().split(b"\0")
+        except OSError:
+            continue
+        if args[0].endswith(b"gatherfs") and point.encode() in args and runs(pid):
+            out.append(int(pid))
+    return out
+
+
+class Mount:
+    """A mount for the time of a `with` block; the value is its path."""
+
+    def __init__(self, source, *options, point=None):
+        self.args, self.point, self.made = [source], point, point is None
+        for option in options:
+            self.args += ["-o", option]
+
+    def __enter__(self):
+        self.point = self.point or tempfile.mkdtemp(prefix="mnt-")
+        code, out, err = gatherfs("mount", self.args[0], self.point, *self.args[1:])
+        if code != 0:
+            if self.made:
+                os.rmdir(self.point)
+            raise AssertionError(f"mount said {code}: {err}{out}")
+        self.said = err
+        need(mounted(self.point), "mount returned 0, but nothing is mounted")
+        return self.point
+
+    def __exit__(self, *exc):
+        if mounted(self.point):
+            unmount(self.point)
+        if self.made:
+            os.rmdir(self.point)
+
+
+def refused(*args, parts=(), code=1, cwd=None):
+    """Runs a command that must fail: with this exit code, and one line on standard error that contains all of `parts` (and a
+    second one with the usage for exit code 2)."""
+    got, out, err = gatherfs(*args, cwd=cwd)
+    for arg in args if args[:1] == ("mount",) else ():
+        if os.path.isdir(arg) and mounted(os.path.abspath(arg)):
+            unmount(os.path.abspath(arg))
+    need(got == code, f"exit code {got}, want {code}; it said: {err}{out}")
+    lines = err.split("\n")
+    need(lines.pop() == "" and len(lines) == code and err.startswith("gatherfs ") and not out, f"expected {code} line(s), got: {err!r}, {out!r}")
+    need(code == 1 or lines[1].startswith("usage: "), f"no usage in {err!r}")
+    for part in parts:
+        need(part in err, f"the message does not say {part!r}: {err}")
+    return err
+
+
+def refused_mount(source, *options, parts=(), code=1):
+    point = tempfile.mkdtemp(prefix="mnt-")
+    args = [a for option in options for a in ("-o", option)]
+    try:
+        return refused("mount", source, point, *args, parts=parts, code=code)
+    finally:
+        os.rmdir(point)
+
+
+def tensors_of(folder):
+    """All tensors of the safetensors files of a folder but hyper_param's: name -> (dtype, shape, bytes)."""
+    out = {}
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".safetensors") and name != "hyper_param.safetensors":
+            tensors = safefile.read_file(os.path.join(folder, name))[0]
+            need(not out.keys() & tensors.keys(), f"{name}: a tensor comes twice")
+            out.update(tensors)
+    return out
+
+
+def same_tensors(got, want, what="tensors"):
+    need(got.keys() == want.keys(), f"{what}: missing {sorted(want.keys() - got.keys())}, unexpected {sorted(got.keys() - want.keys())}")
+    for name in want:
+        need(got[name][:2] == (want[name][0], list(want[name][1])), f"{what}: {name} is {got[name][:2]}, want {want[name][:2]}")
+        need(got[name][2] == want[name][2], f"{what}: the bytes of {name} differ")
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def read_at(path, offset, length):
+    with open(path, "rb", buffering=0) as f:
+        return os.pread(f.fileno(), length, offset)
+
+
+def write(path, data):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def on_alarm(*_):
+    raise TimeoutError(f"no end after {WATCHDOG} s")
+
+
+def run_one(name, test):
+    tmp = tempfile.mkdtemp(prefix=f"{name}-")
+    signal.alarm(WATCHDOG)
+    try:
+        remark = test(tmp)
+        print(f"ok   {name}" + (f" ({remark})" if remark else ""), flush=True)
+        return True
+    except Exception as e:
+        where = traceback.extract_tb(e.__traceback__)
+        line = next((f"{os.path.basename(f.filename)}:{f.lineno}" for f in reversed(where) if "/lib.py" not in f.filename), "?")
+        print(f"FAIL {name}: {type(e).__name__} at {line}: {e}", flush=True)
+        return False
+    finally:
+        signal.alarm(0)
+        shutil.rmtree(tmp, ignore_errors=True)
+
+
+def main():
+    """Runs the test_* functions of the calling file, in order; arguments choose some by name."""
+    signal.signal(signal.SIGALRM, on_alarm)
+    tests = {n: f for n, f in inspect.stack()[1].frame.f_globals.items() if n.startswith("test_") and callable(f)}
+    chosen = {n: f for n, f in tests.items() if not sys.argv[1:] or n in sys.argv[1:]}
+    sys.exit(0 if chosen and all([run_one(n, f) for n, f in chosen.items()]) else 1)
