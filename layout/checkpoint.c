@@ -5,13 +5,11 @@
  * turns the held tensors that are whole into the model.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "layout/checkpoint.h"
 #include "layout/held.h"
-#include "layout/names.h"
 #include "layout/natural.h"
 #include "layout/pairs.h"
 #include "layout/sharding.h"
@@ -20,11 +18,11 @@ struct checkpoint_builder {
 	struct arena *arena;
 	struct checkpoint_options options;
 	struct held *sharded;          /* [strategy->count], as the strategy's entries */
-	struct held *whole;            /* [whole_names.count, room for .capacity], by number */
-	uint32_t whole_room;
-	struct names whole_names;
+	struct held_table whole;       /* tensors that the strategy does not know */
 	struct pairs meta, notes;
 	uint32_t first_rank;
+	uint32_t *here;    /* [strategy->stages]: files of each stage */
+	bool deduplicated; /* a file says that redundancy was removed */
 	bool any;
 };
 
@@ -50,12 +48,13 @@ struct checkpoint_builder *checkpoint_begin(struct arena *arena, const struct ch
 		return NULL;
 	b->arena = arena;
 	b->options = *options;
-	b->whole_names = names_new(arena);
+	b->whole = held_table_new(arena);
 	b->meta = b->notes = pairs_new(arena);
 	b->sharded = arena_alloc(arena, entries, sizeof(*b->sharded));
+	b->here = arena_alloc(arena, options->strategy ? options->strategy->stages : 0, sizeof(*b->here));
 	for (uint64_t i = 0; b->sharded && i < entries; i++)
 		b->sharded[i] = held_new(options->strategy->entries[i].name, options->strategy->entries[i].layout->grid.blocks);
-	if (b->sharded)
+	if (b->sharded && b->here)
 		return b;
 	checkpoint_abandon(b);
 	return NULL;
@@ -98,40 +97,6 @@ static bool is_counter(const char *name)
 	return false;
 }
 
-static bool room_for_whole(struct checkpoint_builder *b)
-{
-	uint32_t have = b->whole_names.count, room = have ? have * 2 : 32;
-
-	if (have < b->whole_room)
-		return true;
-
-	struct held *bigger = arena_alloc(b->arena, room, sizeof(*bigger));
-
-	if (!bigger)
-		return false;
-	if (have)
-		memcpy(bigger, b->whole, have * sizeof(*bigger));
-	b->whole = bigger;
-	b->whole_room = room;
-	return true;
-}
-
-/* The held of a tensor that the strategy does not know, new or old; NULL without memory. */
-static struct held *whole_of(struct checkpoint_builder *b, const char *name)
-{
-	uint32_t i = names_find(&b->whole_names, name);
-
-	if (i != NAMES_NONE)
-		return &b->whole[i];
-
-	char *own = arena_strndup(b->arena, name, strlen(name));
-
-	if (!own || !room_for_whole(b) || (i = names_add(&b->whole_names, own)) == NAMES_NONE)
-		return NULL;
-	b->whole[i] = held_new(own, 1);
-	return &b->whole[i];
-}
-
 static int check_outside(const struct checkpoint_builder *b, const struct held *h, const struct safetensors_entry *e, struct error *err)
 {
 	const char *hint = "it may be a slice; -o outside=rank0 takes rank 0's as the whole";
@@ -161,7 +126,7 @@ static bool is_outside(const struct checkpoint_builder *b, const char *name, con
 
 static int add_whole(struct checkpoint_builder *b, const struct safetensors_entry *e, const struct checkpoint_file *file, struct error *err)
 {
-	struct held *h = whole_of(b, e->name);
+	struct held *h = held_named(&b->whole, e->name);
 	struct error differs;
 	int code = h ? check_whole(b, h, e, err) : error_nomem(err);
 
@@ -206,9 +171,13 @@ int checkpoint_add(struct checkpoint_builder *builder, const struct checkpoint_f
 	if (!b->any)
 		b->first_rank = file->rank;
 	b->any = true;
-	for (uint64_t i = 0; i < st->meta_count; i++)
+	if (s)
+		b->here[file->rank / s->per_stage]++;
+	for (uint64_t i = 0; i < st->meta_count; i++) {
 		if (pairs_add(&b->meta, st->meta[i].key, st->meta[i].value) < 0)
 			return error_nomem(err);
+		b->deduplicated |= strcmp(st->meta[i].key, "remove_redundancy") == 0 && strcmp(st->meta[i].value, "True") == 0;
+	}
 	for (uint64_t i = 0; i < st->count; i++) {
 		struct safetensors_entry e = st->entries[i];
 		int code;
@@ -222,30 +191,28 @@ int checkpoint_add(struct checkpoint_builder *builder, const struct checkpoint_f
 	return 0;
 }
 
-/* Stages that share a parameter may cut it differently, but it must be one tensor. */
-static int check_stage(const struct strategy_entry *entry, const struct held *h, const struct tensor *t, struct error *err)
+/*
+ * A parameter that no rank of its stages has. If another stage's rank has it, the strategy is not of this checkpoint. Otherwise it was
+ * never saved, as moments often are not, if one of its stages can tell: each rank of a stage has all of the stage's parameters,
+ * unless redundancy was removed.
+ */
+static int finish_absent(struct checkpoint_builder *b, uint64_t first, uint64_t end, struct error *err)
 {
-	uint64_t full[BOX_AXES];
-	char have[HELD_SHAPE_TEXT], want[HELD_SHAPE_TEXT];
+	const struct strategy *s = b->options.strategy;
+	const struct strategy_entry *e = &s->entries[first];
+	const char *why = dropped(b, e->name);
+	uint32_t rank = e->stage * s->per_stage;
 
-	if (h->dtype != t->dtype)
-		return error_set(err, -EINVAL, "tensor \"%s\": dtype %s in stage %u (%s), but %s in another", t->name, dtype_name(h->dtype),
-				 entry->stage, h->path, dtype_name(t->dtype));
-	if (sharding_full(entry->layout, h->shape, h->axes, full, err) < 0)
-		return error_prefix(err, -EINVAL, "tensor \"%s\"", t->name);
-	if (h->axes != t->axes || (t->axes && memcmp(full, t->shape, t->axes * sizeof(*full)) != 0))
-		return error_set(err, -EINVAL, "tensor \"%s\": shape %s in stage %u (%s), but %s in another", t->name,
-				 held_shape_text(have, full, h->axes), entry->stage, h->path, held_shape_text(want, t->shape, t->axes));
-	return 0;
-}
-
-/* A parameter that no rank of its stages has. Another stage's rank that has it says that the strategy is not of this checkpoint. */
-static int finish_absent(struct checkpoint_builder *b, const struct held *h, const struct strategy_entry *entry, struct error *err)
-{
-	if (h->path)
+	if (b->sharded[first].path)
 		return error_set(err, -ENODATA, "tensor \"%s\": %s has it, but the strategy gives it to stage %u, whose files lack it",
-				 h->name, h->path, entry->stage);
-	return note(b, h->name, "in the strategy, but in no file") < 0 ? error_nomem(err) : 0;
+				 e->name, b->sharded[first].path, e->stage);
+	for (uint64_t i = first; i < end && !why; i++)
+		if (b->here[s->entries[i].stage] >= (b->deduplicated ? s->per_stage : 1))
+			why = "in the strategy, but in no file";
+	if (why)
+		return note(b, e->name, why) < 0 ? error_nomem(err) : 0;
+	return error_set(err, -ENODATA, "tensor \"%s\": no file that is here has it, but only %u of %u ranks of its stage %u (rank_%u to rank_%u) are here",
+			 e->name, b->here[e->stage], s->per_stage, e->stage, rank, rank + s->per_stage - 1);
 }
 
 /* The tensor that entries [first, end) of the strategy, all of one name, describe: of the lowest stage that has the whole of it. */
@@ -261,7 +228,7 @@ static int finish_name(struct checkpoint_builder *b, uint64_t first, uint64_t en
 		whole = held_is_whole(&b->sharded[i]) ? i : whole;
 	}
 	if (begun == end)
-		return finish_absent(b, &b->sharded[first], &s->entries[first], err);
+		return finish_absent(b, first, end, err);
 	if (whole == end)
 		return held_missing(&b->sharded[begun], s, &s->entries[begun], err);
 
@@ -270,7 +237,7 @@ static int finish_name(struct checkpoint_builder *b, uint64_t first, uint64_t en
 	code = held_tensor(&b->sharded[whole], s->entries[whole].layout, b->arena, t, err);
 	for (uint64_t i = first; code == 0 && i < end; i++)
 		if (b->sharded[i].shape && i != whole)
-			code = check_stage(&s->entries[i], &b->sharded[i], t, err);
+			code = held_is_of(&b->sharded[i], &s->entries[i], t, err);
 	return code;
 }
 
@@ -297,8 +264,8 @@ static int finish_whole(struct checkpoint_builder *b, struct checkpoint *ckpt, s
 {
 	int code = 0;
 
-	for (uint32_t i = 0; code == 0 && i < b->whole_names.count; i++) {
-		const struct held *h = &b->whole[i];
+	for (uint32_t i = 0; code == 0 && i < b->whole.names.count; i++) {
+		const struct held *h = &b->whole.list[i];
 
 		if (h->outside && h->rank != b->first_rank)
 			code = note(b, h->name, "outside the strategy, and not on the first rank") < 0 ? error_nomem(err) : 0;
@@ -314,18 +281,23 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Sizes of images, and of tensors in bits, need no checks after this one. */
-static int check_total(const struct tensor *tensors, uint64_t count, uint64_t *total, struct error *err)
+static int check_total(const struct checkpoint *ckpt, struct error *err)
 {
-	for (uint64_t i = 0; i < count; i++)
-		if (!bytes_add(*total, tensors[i].bytes, total) || *total > CHECKPOINT_BYTES_MAX)
-			return error_set(err, -EINVAL, "tensor \"%s\": with it, the checkpoint has more than %llu bytes", tensors[i].name,
+	uint64_t total = 0;
+
+	for (uint64_t i = 0; i < ckpt->count + ckpt->outside_count; i++) {
+		const struct tensor *t = i < ckpt->count ? &ckpt->tensors[i] : &ckpt->outside[i - ckpt->count];
+
+		if (!bytes_add(total, t->bytes, &total) || total > CHECKPOINT_BYTES_MAX)
+			return error_set(err, -EINVAL, "tensor \"%s\": with it, the checkpoint has more than %llu bytes", t->name,
 					 (unsigned long long)CHECKPOINT_BYTES_MAX);
+	}
 	return 0;
 }
 
 static int collect(struct checkpoint_builder *b, struct checkpoint *ckpt, struct error *err)
 {
-	uint64_t sharded = b->options.strategy ? b->options.strategy->count : 0, whole = b->whole_names.count, total = 0;
+	uint64_t sharded = b->options.strategy ? b->options.strategy->count : 0, whole = b->whole.names.count;
 	struct finished f = {
 		.tensors = arena_alloc(b->arena, sharded + whole, sizeof(*f.tensors)),
 		.outside = arena_alloc(b->arena, whole, sizeof(*f.outside)),
@@ -339,20 +311,15 @@ static int collect(struct checkpoint_builder *b, struct checkpoint *ckpt, struct
 		return code;
 	qsort(f.tensors, ckpt->count, sizeof(*f.tensors), by_name);
 	qsort(f.outside, ckpt->outside_count, sizeof(*f.outside), by_name);
-	code = check_total(f.tensors, ckpt->count, &total, err);
-	if (code == 0)
-		code = check_total(f.outside, ckpt->outside_count, &total, err);
-	if (code < 0)
-		return code;
 	for (uint64_t i = 0; i < ckpt->outside_count; i++) {
-		const struct held *h = &b->whole[names_find(&b->whole_names, f.outside[i].name)];
+		const struct held *h = held_named(&b->whole, f.outside[i].name);
 
 		f.copies[i] = (struct checkpoint_copies){ h->copies, h->copy_count };
 	}
 	ckpt->tensors = f.tensors;
 	ckpt->outside = f.outside;
 	ckpt->copies = f.copies;
-	return 0;
+	return check_total(ckpt, err);
 }
 
 static int finish(struct checkpoint_builder *b, struct checkpoint **out, struct error *err)

@@ -90,7 +90,10 @@ struct checkpoint_builder *checkpoint_begin(struct arena *arena, const struct ch
 int checkpoint_add(struct checkpoint_builder *builder, const struct checkpoint_file *file, const struct safetensors *st,
 		   struct error *err);
 
-/* Proves the invariants. -EINVAL, and -ENODATA when a block has no piece (the message names the ranks that would hold it). Frees the builder in any case. */
+/*
+ * Proves the invariants. -EINVAL, and -ENODATA when a block has no piece (the message names the ranks that
+ * would hold it), or ranks that are not here may hold a parameter that no file has. Frees the builder in any case.
+ */
 int checkpoint_finish(struct checkpoint_builder *builder, struct checkpoint **out, struct error *err);
 
 void checkpoint_abandon(struct checkpoint_builder *builder);

@@ -12,6 +12,44 @@ struct held held_new(const char *name, uint32_t blocks)
 	return (struct held){ .name = name, .blocks = blocks };
 }
 
+struct held_table held_table_new(struct arena *arena)
+{
+	return (struct held_table){ .names = names_new(arena) };
+}
+
+static bool make_room(struct held_table *table)
+{
+	uint32_t have = table->names.count, room = have ? have * 2 : 32;
+
+	if (have < table->room)
+		return true;
+
+	struct held *bigger = arena_alloc(table->names.arena, room, sizeof(*bigger));
+
+	if (!bigger)
+		return false;
+	if (have)
+		memcpy(bigger, table->list, have * sizeof(*bigger));
+	table->list = bigger;
+	table->room = room;
+	return true;
+}
+
+struct held *held_named(struct held_table *table, const char *name)
+{
+	uint32_t i = names_find(&table->names, name);
+
+	if (i != NAMES_NONE)
+		return &table->list[i];
+
+	char *own = arena_strndup(table->names.arena, name, strlen(name));
+
+	if (!own || !make_room(table) || (i = names_add(&table->names, own)) == NAMES_NONE)
+		return NULL;
+	table->list[i] = held_new(own, 1);
+	return &table->list[i];
+}
+
 bool held_is_whole(const struct held *held)
 {
 	return held->shape && held->found == held->blocks;
@@ -142,5 +180,21 @@ int held_add_copy(struct held *held, const struct safetensors_entry *entry, cons
 		held->copy_room = room;
 	}
 	held->copies[held->copy_count++] = (struct checkpoint_copy){ file->rank, { .offset = entry->begin, .source = file->source } };
+	return 0;
+}
+
+int held_is_of(const struct held *h, const struct strategy_entry *entry, const struct tensor *t, struct error *err)
+{
+	uint64_t full[BOX_AXES];
+	char have[HELD_SHAPE_TEXT], want[HELD_SHAPE_TEXT];
+
+	if (h->dtype != t->dtype)
+		return error_set(err, -EINVAL, "tensor \"%s\": dtype %s in stage %u (%s), but %s in another", t->name, dtype_name(h->dtype),
+				 entry->stage, h->path, dtype_name(t->dtype));
+	if (sharding_full(entry->layout, h->shape, h->axes, full, err) < 0)
+		return error_prefix(err, -EINVAL, "tensor \"%s\"", t->name);
+	if (h->axes != t->axes || (t->axes && memcmp(full, t->shape, t->axes * sizeof(*full)) != 0))
+		return error_set(err, -EINVAL, "tensor \"%s\": shape %s in stage %u (%s), but %s in another", t->name,
+				 held_shape_text(have, full, h->axes), entry->stage, h->path, held_shape_text(want, t->shape, t->axes));
 	return 0;
 }

@@ -9,6 +9,7 @@
 #define LAYOUT_HELD_H
 
 #include "layout/checkpoint.h"
+#include "layout/names.h"
 
 #define HELD_NO_SOURCE UINT32_MAX /* source of a piece that no file had */
 #define HELD_SHAPE_TEXT 256
@@ -26,6 +27,18 @@ struct held {
 	struct checkpoint_copy *copies; /* [copy_count, room for copy_room] of an outside tensor, by rank */
 	uint32_t copy_count, copy_room;
 };
+
+/* Held tensors of one block, numbered by name. */
+struct held_table {
+	struct names names;
+	struct held *list; /* [names.count, room for `room`], by number */
+	uint32_t room;
+};
+
+struct held_table held_table_new(struct arena *arena);
+
+/* The one called `name`, made if it is new; valid until the next call. NULL without memory. */
+struct held *held_named(struct held_table *table, const char *name);
 
 /* A tensor of `blocks` blocks that no file has yet. */
 struct held held_new(const char *name, uint32_t blocks);
@@ -45,6 +58,12 @@ int held_missing(const struct held *held, const struct strategy *strategy, const
 
 /* The tensor of which this one, whole, holds the slices of `layout`, or that it holds as it is (layout NULL). Points into `held`'s parts. */
 int held_tensor(const struct held *held, const struct layout *layout, struct arena *arena, struct tensor *out, struct error *err);
+
+/*
+ * 0 when the slices that a stage holds, cut as its entry says, are of `tensor`, which another stage serves; -EINVAL. Stages that
+ * share a parameter may cut it differently, but it must be one tensor.
+ */
+int held_is_of(const struct held *held, const struct strategy_entry *entry, const struct tensor *tensor, struct error *err);
 
 /* Notes the copy of a whole tensor that a file has. 0 or -ENOMEM. */
 int held_add_copy(struct held *held, const struct safetensors_entry *entry, const struct checkpoint_file *file, struct arena *arena,

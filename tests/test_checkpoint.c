@@ -55,6 +55,11 @@ static const struct refusal {
 	  { .strategy = SHARED, .file = { { "rank_0", 0, { F16("w", 2, 6) } }, { "rank_1", 1, { F16("w", 2, 6) } }, { "rank_2", 2, { F32("w", 4, 3) } } } } },
 	{ "tensor \"v\": rank_0 has it, but the strategy gives it to stage 1, whose files lack it", -ENODATA,
 	  { .strategy = SHARED, .file = { { "rank_0", 0, { F16("w", 2, 6), F16("v", 4) } }, { "rank_1", 1, { F16("w", 2, 6) } }, { "rank_2", 2 } } } },
+	{ "tensor \"v\": no file that is here has it, but only 0 of 2 ranks of its stage 1 (rank_2 to rank_3) are here", -ENODATA,
+	  { .strategy = SHARED, .file = { { "rank_0", 0, { F16("w", 2, 6) } }, { "rank_1", 1, { F16("w", 2, 6) } } } } },
+	{ "tensor \"v\": no file that is here has it, but only 1 of 2 ranks of its stage 1 (rank_2 to rank_3) are here", -ENODATA,
+	  { .strategy = SHARED, .file = { { "rank_0", 0, { F16("w", 2, 6) } }, { "rank_1", 1, { F16("w", 2, 6) } },
+					  { "rank_3", 3, { F16("w", 4, 3) }, { { "remove_redundancy", "True" } } } } } },
 	{ "tensor \"y\": with it, the checkpoint has more than 1152921504606846976 bytes", -EINVAL,
 	  { .kind = CHECKPOINT_UNIFIED, .file = { { "a", 0, { F16("x", UINT64_C(1) << 58), F16("y", UINT64_C(1) << 58), F16("z", 1) } },
 						  { "b", 0, { F16("x1", 1) } } } } },
@@ -216,6 +221,35 @@ Test(checkpoint, outside_tensors_are_the_first_ranks)
 	cr_expect_str_eq(ckpt->outside[0].name, "c");
 	cr_expect(strcmp(ckpt->outside[1].name, "x") == 0 && ckpt->outside[1].shape[0] == 262145);
 	cr_expect_str_eq(ckpt->notes[0].key, "late");
+	arena_free(arena);
+}
+
+/* A filter that takes the only tensors of a stage makes its ranks unneeded. */
+Test(checkpoint, a_dropped_parameter_needs_no_rank)
+{
+	struct small small = { .strategy = SHARED, .filter = "v", .file = { { "0", 0, { F16("w", 2, 6) } }, { "1", 1, { F16("w", 2, 6) } } } };
+	struct arena *arena = arena_new();
+	const struct checkpoint *ckpt = build(&small, arena);
+
+	cr_assert(ckpt->count == 1);
+	cr_expect_str_eq(noted(ckpt, "v"), "dropped by -o filter");
+	arena_free(arena);
+}
+
+Test(checkpoint, keeps_the_copies_of_outside_tensors)
+{
+	struct small small = {
+		.strategy = DP2TP2, .outside_rank0 = true,
+		.file = { { "1", 1, { F32("c", 1), W23, F32("b", 2) } }, { "2", 2, { W23, F32("c", 1), F32("b", 3) } }, { "3", 3, { F32("c", 1) } } },
+	};
+	struct arena *arena = arena_new();
+	const struct checkpoint *ckpt = build(&small, arena);
+	const struct checkpoint_copies *c = &ckpt->copies[1];
+
+	cr_assert(ckpt->outside_count == 2 && ckpt->copies[0].count == 1 && c->count == 3); /* b, whose second copy differs in shape, and c */
+	cr_expect(c->list[0].rank == 1 && c->list[0].piece.source == 10 && c->list[0].piece.offset == SMALL_DATA);
+	cr_expect(c->list[1].rank == 2 && c->list[1].piece.source == 11 && c->list[1].piece.offset == SMALL_DATA + 12);
+	cr_expect(c->list[2].rank == 3 && c->list[2].piece.source == 12 && c->list[2].piece.offset == SMALL_DATA);
 	arena_free(arena);
 }
 
