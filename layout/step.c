@@ -103,6 +103,27 @@ struct step step_parse(const char *name)
 	return out;
 }
 
+/* The last "_rank_" with a digit behind it, NULL without one. */
+static const char *last_rank(const char *name)
+{
+	const char *found = NULL;
+
+	for (const char *p = name; (p = strstr(p, "_rank_")); p++)
+		if (is_digit(p[6]))
+			found = p;
+	return found;
+}
+
+size_t step_prefix(const char *name)
+{
+	const char *end = last_rank(name), *stop = stem_end(name);
+
+	if (end || !step_parse(name).counted)
+		return (size_t)((end ? end : stop) - name);
+	end = digits_before(name, digits_before(name, stop) - 1);
+	return (size_t)(end - name) - (end > name && (end[-1] == '-' || end[-1] == '_'));
+}
+
 static int compare(uint64_t a, uint64_t b)
 {
 	return (a > b) - (a < b);

@@ -13,6 +13,7 @@
 #define LAYOUT_STEP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct step {
@@ -29,6 +30,12 @@ bool step_is_weights(const char *name);
 
 /* The step of a weights file's name. */
 struct step step_parse(const char *name);
+
+/*
+ * The length of what stands before the rank or the counters of a weights file's name: 4 for "tiny_rank_0_1-1_2.safetensors" and for
+ * "tiny-1_2.safetensors"; 0 when nothing does.
+ */
+size_t step_prefix(const char *name);
 
 /* <0, 0, >0 as a is older than, the same as or newer than b: by epoch, step, task. */
 int step_compare(const struct step *a, const struct step *b);

@@ -31,6 +31,16 @@ struct view_options {
 	enum view_index index;
 };
 
+struct view_rank_options {
+	const struct strategy *target; /* NULL: every rank has every tensor whole */
+	const struct strategy *source; /* of the checkpoint; NULL where it has none */
+	const uint32_t *ranks;         /* [rank_count] of the target that are shown, ascending */
+	uint64_t rank_count;
+	const char *prefix;            /* of file names */
+	bool counted;                  /* epoch and step are known: they are in the file names, and meta.json is there */
+	uint64_t epoch, step;
+};
+
 /* A tensor's block under a name, as a safetensors image holds it. */
 struct view_item {
 	const struct tensor *tensor;
@@ -63,5 +73,12 @@ const struct grid *view_uncut(struct arena *arena);
 
 /* The model as one directory. The view points into the checkpoint, which must live as long. */
 int view_unified(const struct checkpoint *ckpt, const struct view_options *options, struct arena *arena, struct view *out, struct error *err);
+
+/*
+ * The model as rank_N/ folders of the target strategy, each with PREFIX_rank_N[-EPOCH_STEP].safetensors and meta.json. -EINVAL
+ * when the target does not fit the tensors, or has none of them.
+ */
+int view_ranks(const struct checkpoint *ckpt, const struct view_rank_options *options, struct arena *arena, struct view *out,
+	       struct error *err);
 
 #endif
