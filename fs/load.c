@@ -158,7 +158,8 @@ static int lay_out_tensors(struct loading *ld, struct error *err)
 
 static int build_view(struct loading *ld, struct error *err)
 {
-	int code = ld->as_it_is ? 0 : lay_out_tensors(ld, err);
+	bool ranks = ld->options->to || ld->options->to_same;
+	int code = ranks ? load_to_ranks(ld, err) : ld->as_it_is ? 0 : lay_out_tensors(ld, err);
 
 	if (code == 0 && ld->unified)
 		code = add_small_files(ld, ld->source, &ld->entries, err);

@@ -47,8 +47,10 @@ static int build(struct attempt *at, struct error *err)
 	if (!m->sources)
 		code = error_nomem(err);
 	for (uint64_t i = 0; code == 0 && i < at->ranks.count; i++)
-		if (at->paths[i])
+		if (at->paths[i]) {
 			code = add_rank(at, builder, i, err);
+			at->ld->sample = strrchr(at->paths[i], '/') + 1;
+		}
 	if (code < 0) {
 		checkpoint_abandon(builder);
 		return code;
@@ -84,6 +86,7 @@ static int try_steps(struct attempt *at, struct error *err)
 	for (uint64_t i = 0; code == -ENODATA && i < count; i++) {
 		const char *name = at->ld->model->step = ranks_step_name(&steps[i], arena);
 
+		at->ld->step = steps[i];
 		code = ranks_at_step(&at->ranks, &steps[i], arena, at->paths, &later);
 		if (code == 0)
 			code = build(at, &later);
@@ -110,6 +113,7 @@ static int fill_checkpoint(struct attempt *at, struct error *err)
 	code = ranks_at_suffix(&at->ranks, suffix, at->ld->model->arena, at->paths, &step, err);
 	if (code < 0)
 		return error_prefix(err, code, "%s", at->ld->source);
+	at->ld->step = step;
 	at->ld->model->step = ranks_step_name(&step, at->ld->model->arena);
 	return build(at, err);
 }
@@ -176,6 +180,7 @@ int load_ranks_fill(struct loading *ld, bool *found, struct error *err)
 	at.options.outside_rank0 = ld->options->outside_rank0;
 	at.paths = arena_alloc(m->arena, at.ranks.count, sizeof(*at.paths));
 	m->kind = arena_printf(m->arena, "distributed, %llu rank folders", (unsigned long long)at.ranks.count);
+	ld->rank_end = at.ranks.folders[at.ranks.count - 1].rank + 1;
 	for (uint64_t i = 0; i < at.ranks.count; i++)
 		load_folder_mode(ld, at.ranks.folders[i].path);
 	code = at.paths && m->kind ? take_strategy(&at, &strategy, err) : error_nomem(err);

@@ -174,6 +174,8 @@ static int check_options(const struct loading *ld, struct error *err)
 
 	if (o->strategy.count || o->strategy_none)
 		return error_set(err, -EINVAL, "%s holds whole tensors: strategy= says how rank folders are cut, and there are none", ld->source);
+	if (o->to_same)
+		return error_set(err, -EINVAL, "%s holds whole tensors: to=same is for rank folders", ld->source);
 	if (o->step)
 		return error_set(err, -EINVAL, "%s holds whole tensors of one step: step=%s cannot be chosen", ld->source, o->step);
 	return 0;
@@ -201,7 +203,7 @@ int load_unified_fill(struct loading *ld, struct error *err)
 	ld->model->checkpoint = ckpt;
 	ld->model->kind = "unified";
 	ld->unified = true;
-	ld->as_it_is = !o->filter.count && !o->part_size && o->index == OPTIONS_INDEX_AUTO;
+	ld->as_it_is = !o->filter.count && !o->part_size && o->index == OPTIONS_INDEX_AUTO && !o->to;
 	code = check_indexes(ld, err);
 	return code == 0 && ld->as_it_is ? show_own_files(ld, err) : code;
 }

@@ -9,6 +9,7 @@
 #include "fs/model.h"
 #include "fs/options.h"
 #include "fs/scan.h"
+#include "layout/step.h"
 
 struct loading {
 	const struct options *options;
@@ -17,6 +18,9 @@ struct loading {
 	struct scan_list entries;  /* of the SOURCE directory */
 	struct pairs warnings;     /* sentence -> "" */
 	bool unified;              /* SOURCE holds whole tensors */
+	struct step step;          /* of the files that are shown; not counted where nothing tells */
+	uint32_t rank_end;         /* one past the highest rank folder */
+	const char *sample;        /* name of one of the ranks' files; NULL for a unified SOURCE */
 	bool own_hf_index;         /* SOURCE has model.safetensors.index.json */
 	bool as_it_is;             /* the view shows SOURCE's own files; no tensors are laid out anew */
 	mode_t folders;            /* AND of the modes of SOURCE's folders */
@@ -36,6 +40,9 @@ bool load_shows_through(const struct scan_entry *entry);
 
 /* Adds the file `dir`/`name` to the view as it is, unless the view has that name. */
 int load_file(struct loading *ld, const char *dir, const char *name, struct error *err);
+
+/* Lays the view out as rank folders (to=). */
+int load_to_ranks(struct loading *ld, struct error *err);
 
 /* The two kinds of source. `paths` of a unified one come from SOURCE's entries, or from SOURCE itself when that is a file. */
 int load_ranks_fill(struct loading *ld, bool *found, struct error *err);

@@ -96,6 +96,24 @@ static int set_outside(struct options *o, const char *value, struct error *err)
 	return strcmp(value, "rank0") == 0 ? 0 : error_set(err, -EINVAL, "expected rank0, found \"%s\"", value);
 }
 
+static int set_to(struct options *o, const char *value, struct error *err)
+{
+	o->to_same = strcmp(value, "same") == 0;
+	return o->to_same ? 0 : value_path(value, o->arena, &o->to, err);
+}
+
+static int set_ranks(struct options *o, const char *value, struct error *err)
+{
+	return value_ranges(value, o->arena, &o->ranks, &o->range_count, err);
+}
+
+static int set_prefix(struct options *o, const char *value, struct error *err)
+{
+	o->prefix = value;
+	return *value && *value != '.' && !strchr(value, '/') ?
+		       0 : error_set(err, -EINVAL, "expected the beginning of a file's name, found \"%s\"", value);
+}
+
 static int set_max_threads(struct options *o, const char *value, struct error *err)
 {
 	uint64_t n = 0;
@@ -155,6 +173,10 @@ static const struct option table[] = {
 	{ "filter", LIST, set_filter, 0, "PREFIX", "leave out tensors whose names begin so" },
 	{ "with", PATHS, NULL, PLACE(with), "DIR", "show its small files too (config.json, tokenizers)" },
 	{ "outside", VALUE, set_outside, 0, "rank0", "trust rank 0 for tensors that the strategy does not know" },
+	{ "to", VALUE, set_to, 0, "STRATEGY", "show rank_N/ folders of this strategy, whatever SOURCE is;\n"
+	  "same: as SOURCE is cut" },
+	{ "ranks", VALUE, set_ranks, 0, "RANKS", "only these ranks of to=, such as 0-7+16" },
+	{ "prefix", VALUE, set_prefix, 0, "NAME", "how the files of to= begin (default: as SOURCE's do, else net)" },
 	{ "max_threads", VALUE, set_max_threads, 0, "N", "threads that answer requests (default: 2 a processor, 4 to 16)" },
 	{ "readahead", VALUE, set_readahead, 0, "SIZE", "read-ahead of the mount; only root can raise it (default 1M; 0: leave it)" },
 	{ "allow_other", FLAG, NULL, PLACE(allow_other), NULL, "let other users in, as far as modes allow" },
@@ -341,6 +363,8 @@ static int check(struct options *o, struct error *err)
 		return error_set(err, -EINVAL, "options \"allow_other\" and \"allow_root\" exclude each other");
 	if (o->strategy_none && o->strategy.count > 0)
 		return error_set(err, -EINVAL, "strategy=none and strategy=%s exclude each other", o->strategy.item[0]);
+	if (!o->to && !o->to_same && (o->range_count || o->prefix))
+		return error_set(err, -EINVAL, "option \"%s\" is of rank views: it needs to=", o->prefix ? "prefix" : "ranks");
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "fs/value.h"
 #include "layout/arena.h"
 #include "layout/error.h"
 
@@ -43,6 +44,12 @@ struct options {
 	uint64_t part_size;          /* bytes; 0: not given */
 	enum options_index index;
 	bool outside_rank0;          /* outside=rank0 */
+
+	const char *to;              /* absolute: the target strategy of a rank view; NULL: not given */
+	bool to_same;                /* to=same: rank views in the source's own layout */
+	struct value_range *ranks;   /* [range_count] of the target to show; none: all */
+	uint32_t range_count;
+	const char *prefix;          /* of the files in a rank view; NULL: as the source has it */
 
 	const char *mountpoint;      /* absolute, last component not resolved */
 	const char *fsname;          /* NULL: the source */

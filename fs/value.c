@@ -44,6 +44,42 @@ int value_number(const char *text, uint64_t min, uint64_t max, uint64_t *out, st
 	return 0;
 }
 
+/* "7" or "0-7" at the start of `text`; its end, or NULL. */
+static const char *range(const char *text, struct value_range *out)
+{
+	uint64_t first = 0, last;
+	const char *end = digits(text, 10, &first);
+
+	last = first;
+	if (end && *end == '-')
+		end = digits(end + 1, 10, &last);
+	if (!end || first > last || last > INT32_MAX)
+		return NULL;
+	*out = (struct value_range){ (uint32_t)first, (uint32_t)last };
+	return end;
+}
+
+int value_ranges(const char *text, struct arena *arena, struct value_range **out, uint32_t *count, struct error *err)
+{
+	struct value_range *list = arena_alloc(arena, strlen(text) + 1, sizeof(*list));
+	const char *at = text;
+	uint32_t n = 0;
+
+	if (!list)
+		return error_nomem(err);
+	do {
+		at = range(n ? at + 1 : at, &list[n]);
+		if (!at || (n && list[n].first <= list[n - 1].last))
+			return error_set(err, -EINVAL, "expected ascending ranks such as 0-7+16, found \"%s\"", text);
+		n++;
+	} while (*at == '+');
+	if (*at)
+		return error_set(err, -EINVAL, "expected ranks such as 0-7+16, found \"%s\"", text);
+	*out = list;
+	*count = n;
+	return 0;
+}
+
 int value_mode(const char *text, uint32_t *mode, struct error *err)
 {
 	uint64_t v = 0;

@@ -17,6 +17,14 @@ int value_size(const char *text, uint64_t *bytes, struct error *err);
 /* A decimal number from `min` to `max`. */
 int value_number(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct error *err);
 
+/* Numbers first to last, both included. */
+struct value_range {
+	uint32_t first, last;
+};
+
+/* Ranges of numbers joined by '+', as "0-7+16": ascending and apart. *out [*count] in `arena`. */
+int value_ranges(const char *text, struct arena *arena, struct value_range **out, uint32_t *count, struct error *err);
+
 /* Permission bits in octal, at most 0777. */
 int value_mode(const char *text, uint32_t *mode, struct error *err);
 

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rank views: the target strategy, which of its ranks, and how the files are called. Names and counters are the source's, so that
+ * a training finds what it would have saved itself; a unified source has them in its counters, if anywhere.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "fs/loading.h"
+#include "fs/strategies.h"
+
+static int take_target(struct loading *ld, struct view_rank_options *vo, struct error *err)
+{
+	const char *item[1] = { ld->options->to };
+	struct options_list one = { .item = item, .count = 1 };
+	struct strategies found = { 0 };
+	int code = 0;
+
+	vo->source = ld->model->strategy;
+	if (ld->options->to)
+		code = strategies_load(ld->source, &one, false, ld->model->arena, &found, err);
+	vo->target = ld->options->to ? found.strategy : vo->source;
+	return code < 0 ? error_prefix(err, code, "to=") : 0;
+}
+
+/* Without a strategy (to=same of whole tensors) the ranks are those whose files are there. */
+static uint32_t world_of(const struct loading *ld, const struct strategy *target)
+{
+	return target ? target->stages * target->per_stage : ld->rank_end;
+}
+
+static bool is_wanted(const struct options *o, uint32_t rank)
+{
+	for (uint32_t i = 0; i < o->range_count; i++)
+		if (rank >= o->ranks[i].first && rank <= o->ranks[i].last)
+			return true;
+	return o->range_count == 0;
+}
+
+static int take_ranks(struct loading *ld, struct view_rank_options *vo, struct error *err)
+{
+	const struct options *o = ld->options;
+	uint32_t world = world_of(ld, vo->target);
+	uint32_t *ranks = arena_alloc(ld->model->arena, world, sizeof(*ranks));
+
+	if (!ranks)
+		return error_nomem(err);
+	if (o->range_count && o->ranks[o->range_count - 1].last >= world)
+		return error_set(err, -EINVAL, "ranks=: rank %u, but the target has ranks 0 to %u", o->ranks[o->range_count - 1].last, world - 1);
+	for (uint32_t r = 0; r < world; r++)
+		if (is_wanted(o, r))
+			ranks[vo->rank_count++] = r;
+	vo->ranks = ranks;
+	return 0;
+}
+
+/* The value of a counter that is one whole number of 32 or 64 bits; false for anything else, and for a negative one. */
+static bool read_counter(const struct loading *ld, const char *name, uint64_t *out)
+{
+	const struct checkpoint *c = ld->model->checkpoint;
+	const struct tensor *t = checkpoint_find(c->outside, c->outside_count, name);
+	uint8_t raw[8] = { 0 };
+	struct error ignored;
+
+	if (!t || (t->dtype != DTYPE_I64 && t->dtype != DTYPE_I32) || t->bytes != dtype_bits(t->dtype) / 8)
+		return false;
+	if (source_read(&ld->model->sources->list[t->pieces[0].source], t->pieces[0].offset, raw, t->bytes, &ignored) < 0)
+		return false;
+	*out = bytes_le64(raw);
+	return *out >> (t->bytes * 8 - 1) == 0;
+}
+
+static void take_counters(const struct loading *ld, struct view_rank_options *vo)
+{
+	vo->counted = ld->step.counted;
+	vo->epoch = ld->step.epoch;
+	vo->step = ld->step.step;
+	if (!vo->counted)
+		vo->counted = read_counter(ld, "epoch_num", &vo->epoch) && read_counter(ld, "step_num", &vo->step);
+}
+
+static int take_prefix(const struct loading *ld, struct view_rank_options *vo, struct error *err)
+{
+	size_t len = ld->sample ? step_prefix(ld->sample) : 0;
+
+	vo->prefix = ld->options->prefix ? ld->options->prefix : len ? arena_strndup(ld->model->arena, ld->sample, len) : "net";
+	return vo->prefix ? 0 : error_nomem(err);
+}
+
+/* What the target does not list is in no rank, and what it lists may be in no file; both are said. */
+static int warn(struct loading *ld, const struct view_rank_options *vo, struct error *err)
+{
+	const struct checkpoint *c = ld->model->checkpoint;
+	struct arena *arena = ld->model->arena;
+	uint64_t count, beyond = 0, absent = 0;
+	int code = 0;
+
+	for (uint64_t i = 0; vo->target && i < c->count; i++)
+		beyond += !strategy_find(vo->target, c->tensors[i].name, &count);
+	for (uint64_t i = 0; vo->target && i < vo->target->count; i++)
+		absent += !checkpoint_find(c->tensors, c->count, vo->target->entries[i].name);
+	if (beyond)
+		code = load_warn(ld, arena_printf(arena, "%llu tensors are not in the target strategy and so in no rank", (unsigned long long)beyond), err);
+	if (code == 0 && absent)
+		code = load_warn(ld, arena_printf(arena, "%llu entries of the target strategy are for tensors that the source does not have",
+						  (unsigned long long)absent), err);
+	if (code == 0 && vo->rank_count > 8)
+		code = load_warn(ld, "more than 8 ranks: MindSpore Transformers believes that a mount is shared by all of its hosts only when the "
+				 "environment variable SHARED_PATHS names the mount point", err);
+	return code;
+}
+
+int load_to_ranks(struct loading *ld, struct error *err)
+{
+	struct model *m = ld->model;
+	struct view_rank_options vo = { 0 };
+	int code = take_target(ld, &vo, err);
+
+	if (code == 0)
+		code = take_ranks(ld, &vo, err);
+	if (code == 0)
+		code = take_prefix(ld, &vo, err);
+	if (code < 0)
+		return code;
+	take_counters(ld, &vo);
+	code = view_ranks(m->checkpoint, &vo, m->arena, &m->view, err);
+	return code == 0 ? warn(ld, &vo, err) : code;
+}
