@@ -180,9 +180,10 @@ class Case:
                 self.files[r][name] = ("F32", [2], self.rng.randbytes(8))
 
     def drop_ranks(self):
-        """Only the ranks that serve something have to be there, and rank 0 for the counters."""
+        """Only the ranks that serve something have to be there, rank 0 for the counters, and one to tell that a stage saved no such thing."""
+        witnesses = {stage * self.world for stage, name in self.layouts if name in self.absent}
         for r in list(self.files):
-            if r != 0 and r not in self.needed and self.rng.random() < 0.5 and self.missing is None:
+            if r != 0 and r not in self.needed | witnesses and self.rng.random() < 0.5 and self.missing is None:
                 del self.files[r]
 
     def strategy_files(self):
