@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs/equal.h"
 #include "fs/loading.h"
 #include "fs/ranks.h"
 #include "fs/strategies.h"
@@ -61,6 +62,26 @@ static int build(struct attempt *at, struct error *err)
 	return code;
 }
 
+/*
+ * A rank that several SOURCEs have must be the same in all: then the first is read. The whole files are compared, for nothing else
+ * tells.
+ */
+static int drop_copies(struct attempt *at, struct error *err)
+{
+	uint64_t kept = 0;
+	int code = 0;
+
+	for (uint64_t i = 1; code == 0 && i < at->ranks.count; i++) {
+		if (at->ranks.folders[i].rank != at->ranks.folders[kept].rank || !at->paths[kept]) {
+			kept = i;
+		} else if (at->paths[i]) {
+			code = equal_check(at->paths[kept], at->paths[i], err);
+			at->paths[i] = NULL;
+		}
+	}
+	return code;
+}
+
 /* True when a rank that has other steps lacks the one at hand: then the step may still be in the making. */
 static bool some_rank_lacks(const struct attempt *at)
 {
@@ -89,6 +110,8 @@ static int try_steps(struct attempt *at, struct error *err)
 		at->ld->step = steps[i];
 		code = ranks_at_step(&at->ranks, &steps[i], arena, at->paths, &later);
 		if (code == 0)
+			code = drop_copies(at, &later);
+		if (code == 0)
 			code = build(at, &later);
 		if (code < 0 && (i == 0 || code != -ENODATA))
 			newest = later;
@@ -115,7 +138,8 @@ static int fill_checkpoint(struct attempt *at, struct error *err)
 		return error_prefix(err, code, "%s", at->ld->source);
 	at->ld->step = step;
 	at->ld->model->step = ranks_step_name(&step, at->ld->model->arena);
-	return build(at, err);
+	code = drop_copies(at, err);
+	return code == 0 ? build(at, err) : code;
 }
 
 static int check_world(const struct ranks *ranks, const struct strategy *s, struct error *err)
@@ -131,12 +155,12 @@ static int check_world(const struct ranks *ranks, const struct strategy *s, stru
 static int take_strategy(struct attempt *at, struct timespec *newest, struct error *err)
 {
 	struct loading *ld = at->ld;
-	bool lone = at->ranks.count == 1 && at->ranks.folders[0].rank == 0;
+	bool lone = at->ranks.count == 1 && ld->options->source.count == 1 && at->ranks.folders[0].rank == 0;
 	struct strategies found = { 0 };
 	int code = 0;
 
 	if (!ld->options->strategy_none)
-		code = strategies_load(ld->source, &ld->options->strategy, lone, ld->model->arena, &found, err);
+		code = strategies_load(&ld->options->source, &ld->options->strategy, lone, ld->model->arena, &found, err);
 	if (code < 0)
 		return code;
 	ld->model->strategy = at->options.strategy = found.strategy;
@@ -165,12 +189,33 @@ static int warn(struct attempt *at, const struct timespec *strategy, struct erro
 	return code;
 }
 
+/* The rank folders of all SOURCEs together. */
+static int scan_all(struct loading *ld, struct ranks *out, struct error *err)
+{
+	const struct options_list *sources = &ld->options->source;
+	struct ranks *parts = arena_alloc(ld->model->arena, sources->count, sizeof(*parts));
+	int code = parts ? 0 : error_nomem(err);
+
+	for (uint32_t i = 0; code == 0 && i < sources->count; i++) {
+		struct scan_list entries = ld->entries;
+
+		load_folder_mode(ld, sources->item[i]);
+		if (i > 0)
+			code = scan_dir(sources->item[i], ld->model->arena, &entries, err);
+		if (code == 0)
+			code = ranks_scan(sources->item[i], &entries, ld->model->arena, &parts[i], err);
+		if (code == 0 && sources->count > 1 && parts[i].count == 0)
+			code = error_set(err, -EINVAL, "%s: no rank_N folders; several SOURCEs are the nodes of one training", sources->item[i]);
+	}
+	return code == 0 ? ranks_unite(parts, sources->count, ld->model->arena, out, err) : code;
+}
+
 int load_ranks_fill(struct loading *ld, bool *found, struct error *err)
 {
 	struct attempt at = { .ld = ld };
 	struct timespec strategy = { 0 };
 	struct model *m = ld->model;
-	int code = ranks_scan(ld->source, &ld->entries, m->arena, &at.ranks, err);
+	int code = scan_all(ld, &at.ranks, err);
 
 	*found = code == 0 && at.ranks.count;
 	if (!*found)

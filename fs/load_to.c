@@ -18,7 +18,7 @@ static int take_target(struct loading *ld, struct view_rank_options *vo, struct 
 
 	vo->source = ld->model->strategy;
 	if (ld->options->to)
-		code = strategies_load(ld->source, &one, false, ld->model->arena, &found, err);
+		code = strategies_load(&ld->options->source, &one, false, ld->model->arena, &found, err);
 	vo->target = ld->options->to ? found.strategy : vo->source;
 	return code < 0 ? error_prefix(err, code, "to=") : 0;
 }

@@ -18,9 +18,6 @@ static int check_options(const struct options *o, struct error *err)
 {
 	bool widens = o->has_uid || o->has_gid || o->has_mode;
 
-	if (o->source.count > 1)
-		return error_set(err, -EINVAL, "expected one SOURCE, found %u: \"%s\" and \"%s\"", o->source.count, o->source.item[0],
-				 o->source.item[1]);
 	if (widens && geteuid() != 0)
 		return error_set(err, -EPERM, "option \"%s\" is for root only",
 				 o->has_uid ? "uid" : o->has_gid ? "gid" : "mode");

@@ -73,6 +73,29 @@ int ranks_scan(const char *source, const struct scan_list *entries, struct arena
 	return 0;
 }
 
+/* An insertion sort, which is stable and quick here: nodes usually have one run of ranks each. */
+int ranks_unite(const struct ranks *parts, uint64_t count, struct arena *arena, struct ranks *out, struct error *err)
+{
+	struct ranks_folder *all;
+	uint64_t total = 0, n = 0;
+
+	for (uint64_t p = 0; p < count; p++)
+		total += parts[p].count;
+	all = arena_alloc(arena, total, sizeof(*all));
+	if (!all)
+		return error_nomem(err);
+	for (uint64_t p = 0; p < count; p++)
+		for (uint64_t i = 0; i < parts[p].count; i++) {
+			uint64_t at = n++;
+
+			for (; at > 0 && all[at - 1].rank > parts[p].folders[i].rank; at--)
+				all[at] = all[at - 1];
+			all[at] = parts[p].folders[i];
+		}
+	*out = (struct ranks){ all, total };
+	return 0;
+}
+
 static int newest_first(const void *a, const void *b)
 {
 	return step_compare(b, a);

@@ -2,7 +2,8 @@
 /*
  * The rank folders of a distributed SOURCE, and which file of each belongs to a step. Only names decide.
  *
- * Invariants: folders are sorted by rank, each rank once; names are finished weights files, sorted by bytes.
+ * Invariants: folders are sorted by rank; one SOURCE has each rank once, so a rank has several folders only when several SOURCEs
+ * have it; names are finished weights files, sorted by bytes.
  */
 #ifndef FS_RANKS_H
 #define FS_RANKS_H
@@ -27,6 +28,9 @@ struct ranks {
  * two folders, or a folder with both .ckpt and .safetensors files.
  */
 int ranks_scan(const char *source, const struct scan_list *entries, struct arena *arena, struct ranks *out, struct error *err);
+
+/* Unites what was found in several SOURCEs, `parts` [count], which must not be empty together. -ENOMEM. */
+int ranks_unite(const struct ranks *parts, uint64_t count, struct arena *arena, struct ranks *out, struct error *err);
 
 /* All steps that any rank has, newest first. */
 int ranks_steps(const struct ranks *ranks, struct arena *arena, struct step **steps, uint64_t *count, struct error *err);

@@ -75,22 +75,42 @@ static bool is_dir(const char *path)
 	return path && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int look_up(struct found *f, const char *source, bool optional, struct error *err)
+/* A folder that several SOURCEs lie beside is read once. */
+static bool is_read(const struct found *f, const char *folder)
+{
+	size_t len = strlen(folder);
+
+	for (uint64_t i = 0; i < f->count; i++)
+		if (strncmp(f->paths[i], folder, len) == 0 && f->paths[i][len] == '/')
+			return true;
+	return false;
+}
+
+static int look_up(struct found *f, const char *source, struct error *err)
 {
 	const char *slash = strrchr(source, '/');
 	const char *beside = arena_printf(f->arena, "%.*s/strategy", slash ? (int)(slash - source) : 0, source);
 	const char *inside = arena_printf(f->arena, "%s/strategy", source);
+	const char *folder;
 
 	if (!beside || !inside)
 		return error_nomem(err);
 	if (is_dir(beside) && is_dir(inside))
 		return error_set(err, -EINVAL, "two strategies: %s and %s; -o strategy= says which is meant", beside, inside);
-	if (is_dir(beside) || is_dir(inside))
-		return add_folder(f, is_dir(beside) ? beside : inside, err);
-	if (optional)
-		return 0;
-	return error_set(err, -ENOENT, "%s: no strategy: neither %s nor %s is a directory; -o strategy=FILE|DIR names it, "
-			 "-o strategy=none says that every rank holds whole tensors", source, beside, inside);
+	folder = is_dir(beside) ? beside : is_dir(inside) ? inside : NULL;
+	return folder && !is_read(f, folder) ? add_folder(f, folder, err) : 0;
+}
+
+static int look_up_all(struct found *f, const struct options_list *sources, bool optional, struct error *err)
+{
+	int code = 0;
+
+	for (uint32_t i = 0; code == 0 && i < sources->count; i++)
+		code = look_up(f, sources->item[i], err);
+	if (code < 0 || f->count || optional)
+		return code;
+	return error_set(err, -ENOENT, "%s: no strategy: there is no folder \"strategy\" beside it or in it; -o strategy=FILE|DIR names it, "
+			 "-o strategy=none says that every rank holds whole tensors", sources->item[0]);
 }
 
 /* The whole of one file; *text lives in `scratch`. */
@@ -180,7 +200,7 @@ static int read_all(struct found *f, struct strategies *out, struct error *err)
 	return code;
 }
 
-int strategies_load(const char *source, const struct options_list *named, bool optional, struct arena *arena, struct strategies *out,
+int strategies_load(const struct options_list *sources, const struct options_list *named, bool optional, struct arena *arena, struct strategies *out,
 		    struct error *err)
 {
 	struct found f = { .arena = arena };
@@ -190,7 +210,7 @@ int strategies_load(const char *source, const struct options_list *named, bool o
 	for (uint32_t i = 0; code == 0 && i < named->count; i++)
 		code = add_named(&f, named->item[i], err);
 	if (code == 0 && named->count == 0)
-		code = look_up(&f, source, optional, err);
+		code = look_up_all(&f, sources, optional, err);
 	if (code == 0 && f.count)
 		code = read_all(&f, out, err);
 	out->paths = f.paths;

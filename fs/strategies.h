@@ -3,7 +3,7 @@
  * The strategy files of a SOURCE: where they are looked for, and reading them. They are read once; nothing of them is kept
  * open.
  *
- * Look-up: -o strategy= names files and folders; without it, the folder `strategy` beside SOURCE (where MindSpore
+ * Look-up: -o strategy= names files and folders; without it, for each SOURCE the folder `strategy` beside it (where MindSpore
  * Transformers writes it), else the one inside; both there is an error.
  */
 #ifndef FS_STRATEGIES_H
@@ -22,10 +22,10 @@ struct strategies {
 };
 
 /*
- * Finds and unites the strategy of the directory `source` (absolute); `named` are the values of -o strategy=. With `optional`,
+ * Finds and unites the strategy of the directories `sources` (absolute); `named` are the values of -o strategy=. With `optional`,
  * finding none is no error. All of *out lives in `arena`.
  */
-int strategies_load(const char *source, const struct options_list *named, bool optional, struct arena *arena, struct strategies *out,
+int strategies_load(const struct options_list *sources, const struct options_list *named, bool optional, struct arena *arena, struct strategies *out,
 		    struct error *err);
 
 #endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Comparing two files byte by byte: for a rank that lies on two nodes. */
+#ifndef FS_EQUAL_H
+#define FS_EQUAL_H
+
+#include "layout/error.h"
+
+/* 0 when both files hold the same bytes; -EINVAL with the first byte that differs, or the errno of reading. */
+int equal_check(const char *a, const char *b, struct error *err);
+
+#endif
