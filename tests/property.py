@@ -21,7 +21,7 @@ from ref import safefile
 from ref.cases import Case
 
 SEED = int(os.environ.get("SEED", "20250117"))
-LAYOUTS = int(os.environ.get("LAYOUTS", "10000"))
+LAYOUTS = int(os.environ.get("LAYOUTS", "40000"))
 PART_SIZES = [1, 700, 5000, 40000, 3 << 30]
 
 

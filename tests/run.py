@@ -39,7 +39,7 @@ def python(*args):
 
 def unit(build):
     programs = sorted(glob.glob("tests/test_*.c"))
-    return [Job("unit", os.path.basename(p)[:-2], [f"{build}/{p[:-2]}", "--ascii", "-j1"], 60) for p in programs]
+    return [Job("unit", os.path.basename(p)[:-2], [f"{build}/{p[:-2]}", "-j1"], 60) for p in programs]
 
 
 def layers(build):

@@ -15,7 +15,7 @@ from ref.algebra import Layout
 
 DTYPES = list(safefile.BITS)
 NAMES = ["w", "model.layers.{}.attention.wq.weight", "model.layers.{}.ffn-{}.w1", "adam_m.model.layers.{}.b", "嵌入.表.{}", "q\"uo\\te{}",
-         "tab\there{}", "slash/{}", "emoji😀{}", "moment1.{}-{}", "{}", "blank in it {}", "ünï.{}"]
+         "tab\there{}", "unit\x1fseparator{}", "slash/{}", "emoji😀{}", "moment1.{}-{}", "{}", "blank in it {}", "ünï.{}"]
 
 
 class Units:
@@ -206,9 +206,11 @@ class Case:
 
     def rank_files(self):
         """[(rank, bytes)], tensors in any order, the JSON sometimes in another order than the data."""
-        out = []
+        out, meta = [], {"format": "ms"}
+        if not self.absent:  # where redundancy was removed, every rank of a stage is needed to tell that a parameter was never saved
+            meta["remove_redundancy"] = self.rng.choice(["True", "False"])
         for rank, tensors in self.files.items():
             names = self.rng.sample(list(tensors), len(tensors))
             listed = self.rng.sample(names, len(names)) if self.rng.random() < 0.2 else names
-            out.append((rank, safefile.write({n: tensors[n] for n in names}, {"format": "ms"}, listed)))
+            out.append((rank, safefile.write({n: tensors[n] for n in names}, meta, listed)))
         return out
