@@ -26,7 +26,8 @@ struct piece {
 };
 
 struct tensor {
-	const char *name;
+	const char *name;           /* in views */
+	const char *source_name;    /* in the files and in their strategy */
 	const uint64_t *shape;      /* [axes], elements */
 	const struct piece *pieces; /* [grid.blocks] */
 	struct grid grid;

@@ -154,7 +154,7 @@ int held_tensor(const struct held *h, const struct layout *layout, struct arena 
 		memcpy(full, h->shape, h->axes * sizeof(*full));
 	if (layout && sharding_full(layout, h->shape, h->axes, full, err) < 0)
 		return error_prefix(err, -EINVAL, "tensor \"%s\"", h->name);
-	*out = (struct tensor){ .name = h->name, .shape = full, .pieces = h->pieces, .dtype = h->dtype, .axes = h->axes };
+	*out = (struct tensor){ .name = h->name, .source_name = h->name, .shape = full, .pieces = h->pieces, .dtype = h->dtype, .axes = h->axes };
 	out->grid = layout ? layout->grid : box_uncut(h->axes);
 	for (uint32_t a = 0; a < h->axes; a++)
 		if (!bytes_mul(elements, full[a], &elements))

@@ -55,18 +55,31 @@ static int by_tensor(const void *a, const void *b)
 	return x->entry < y->entry ? -1 : x->entry > y->entry;
 }
 
+/* The names by which the target knows the tensors: their new ones, unless the target is the source's own strategy. */
+static bool name_tensors(const struct build *b, struct names *names)
+{
+	bool own = b->options->target == b->options->source;
+
+	for (uint64_t i = 0; i < b->ckpt->count; i++)
+		if (names_add(names, own ? b->ckpt->tensors[i].source_name : b->ckpt->tensors[i].name) == NAMES_NONE)
+			return false;
+	return true;
+}
+
 static int match(struct build *b, struct error *err)
 {
 	const struct strategy *target = b->options->target;
+	struct names names = names_new(b->arena);
 	int code = 0;
 
 	if (!target)
 		return 0;
 	b->matches = arena_alloc(b->arena, target->count, sizeof(*b->matches));
-	if (!b->matches)
+	if (!b->matches || !name_tensors(b, &names))
 		return error_nomem(err);
 	for (uint64_t i = 0; code == 0 && i < target->count; i++) {
-		struct match m = { checkpoint_find(b->ckpt->tensors, b->ckpt->count, target->entries[i].name), &target->entries[i] };
+		uint32_t t = names_find(&names, target->entries[i].name);
+		struct match m = { t == NAMES_NONE ? NULL : &b->ckpt->tensors[t], &target->entries[i] };
 
 		if (m.tensor && (code = check_fit(&m, err)) == 0)
 			b->matches[b->match_count++] = m;
