@@ -7,8 +7,11 @@
 
 #include "fs/load.h"
 #include "fs/loading.h"
+#include "fs/slurp.h"
+#include "layout/rename.h"
 #include "layout/safetensors.h"
 
+#define RULES_MAX (UINT64_C(1) << 20)   /* bytes of a file of rename rules */
 #define SMALL_FILE (UINT64_C(64) << 20) /* bytes: larger files are no configuration */
 #define FIRST_READ (UINT64_C(64) << 10) /* bytes read at once: most headers, whole */
 
@@ -156,6 +159,27 @@ static int lay_out_tensors(struct loading *ld, struct error *err)
 	return view_unified(m->checkpoint, &vo, m->arena, &m->view, err);
 }
 
+/* Applies the files of rules one after the other. */
+static int rename_tensors(struct loading *ld, struct error *err)
+{
+	struct model *m = ld->model;
+	int code = 0;
+
+	for (uint32_t i = 0; code == 0 && i < ld->options->rename.count; i++) {
+		const char *path = ld->options->rename.item[i];
+		struct rename *rules = NULL;
+		struct bytes text;
+
+		code = slurp_file(path, RULES_MAX, m->arena, &text, NULL, err);
+		if (code == 0 && (code = rename_parse(text, &rules, err)) == 0)
+			code = rename_checkpoint(m->checkpoint, rules, m->arena, err);
+		if (code < 0)
+			error_prefix(err, code, "rename=%s", path);
+		rename_free(rules);
+	}
+	return code;
+}
+
 static int build_view(struct loading *ld, struct error *err)
 {
 	bool ranks = ld->options->to || ld->options->to_same;
@@ -239,6 +263,8 @@ int load_model(const struct options *o, struct model **out, struct error *err)
 	ld.warnings = pairs_new(ld.model->arena);
 	ld.model->source_dirs = (struct model_texts){ (const char *const *)o->source.item, o->source.count };
 	code = fill(&ld, err);
+	if (code == 0)
+		code = rename_tensors(&ld, err);
 	if (code == 0)
 		code = build_view(&ld, err);
 	if (code == 0)

@@ -95,10 +95,12 @@ static int warn(struct loading *ld, const struct view_rank_options *vo, struct e
 	uint64_t count, beyond = 0, absent = 0;
 	int code = 0;
 
-	for (uint64_t i = 0; vo->target && i < c->count; i++)
-		beyond += !strategy_find(vo->target, c->tensors[i].name, &count);
-	for (uint64_t i = 0; vo->target && i < vo->target->count; i++)
-		absent += !checkpoint_find(c->tensors, c->count, vo->target->entries[i].name);
+	if (ld->options->to) {
+		for (uint64_t i = 0; i < c->count; i++)
+			beyond += !strategy_find(vo->target, c->tensors[i].name, &count);
+		for (uint64_t i = 0; i < vo->target->count; i++)
+			absent += !checkpoint_find(c->tensors, c->count, vo->target->entries[i].name);
+	}
 	if (beyond)
 		code = load_warn(ld, arena_printf(arena, "%llu tensors are not in the target strategy and so in no rank", (unsigned long long)beyond), err);
 	if (code == 0 && absent)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fs/loading.h"
+#include "fs/slurp.h"
 #include "layout/json.h"
 
 #define INDEX_MAX (UINT64_C(64) << 20) /* bytes of an index file */
@@ -115,26 +116,17 @@ static int check_index_text(const struct loading *ld, struct bytes text, bool hf
 	return code;
 }
 
-/* Checks the index file `name` of SOURCE, when there is one. */
+/* Checks the index file `name` of SOURCE. */
 static int check_index(struct loading *ld, const char *name, bool hf, struct error *err)
 {
-	struct sources *one = source_list_new();
 	struct arena *scratch = arena_new();
 	const char *path = arena_printf(ld->model->arena, "%s/%s", ld->source, name);
-	uint32_t i;
-	int code = one && scratch && path ? source_open(one, path, &i, err) : error_nomem(err);
+	struct bytes text;
+	int code = scratch && path ? slurp_file(path, INDEX_MAX, scratch, &text, NULL, err) : error_nomem(err);
 
-	if (code == 0) {
-		uint64_t size = one->list[0].stamp.size;
-		uint8_t *buf = size <= INDEX_MAX ? arena_alloc(scratch, size, 1) : NULL;
-
-		code = buf ? source_read(&one->list[0], 0, buf, size, err) : error_set(err, -EFBIG, "%s: %llu bytes are no index", path,
-											 (unsigned long long)size);
-		if (code == 0 && (code = check_index_text(ld, (struct bytes){ buf, size }, hf, err)) < 0)
-			error_prefix(err, code, "%s", path);
-	}
+	if (code == 0 && (code = check_index_text(ld, text, hf, err)) < 0)
+		error_prefix(err, code, "%s", path);
 	arena_free(scratch);
-	source_list_free(one);
 	return code;
 }
 
@@ -203,7 +195,8 @@ int load_unified_fill(struct loading *ld, struct error *err)
 	ld->model->checkpoint = ckpt;
 	ld->model->kind = "unified";
 	ld->unified = true;
-	ld->as_it_is = !o->filter.count && !o->part_size && o->index == OPTIONS_INDEX_AUTO && !o->to;
+	ld->as_it_is = !o->filter.count && !o->part_size && o->index == OPTIONS_INDEX_AUTO && !o->to &&
+		       !o->rename.count;
 	code = check_indexes(ld, err);
 	return code == 0 && ld->as_it_is ? show_own_files(ld, err) : code;
 }

@@ -26,7 +26,7 @@ struct model {
 	struct problems *problems; /* problem_list_free() */
 
 	const struct strategy *strategy;     /* NULL without one */
-	const struct checkpoint *checkpoint; /* NULL for a unified directory that is shown file by file */
+	struct checkpoint *checkpoint;       /* NULL for a unified directory that is shown file by file */
 	struct view view;                    /* with ".gatherfs/strategy.ckpt" when there is a strategy */
 	struct tree tree;                    /* of the view; tree_build() by whoever serves the model */
 

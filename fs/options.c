@@ -171,6 +171,7 @@ static const struct option table[] = {
 	{ "index", VALUE, set_index, 0, "ms|hf", "write MindSpore's param_name_map.json or Hugging Face's index" },
 	{ "part_size", VALUE, set_part_size, 0, "SIZE", "most bytes of tensors in one file (default 3G)" },
 	{ "filter", LIST, set_filter, 0, "PREFIX", "leave out tensors whose names begin so" },
+	{ "rename", PATHS, NULL, PLACE(rename), "FILE", "rules `FROM TO` for tensor names: POSIX extended expressions, \\1 in TO" },
 	{ "with", PATHS, NULL, PLACE(with), "DIR", "show its small files too (config.json, tokenizers)" },
 	{ "outside", VALUE, set_outside, 0, "rank0", "trust rank 0 for tensors that the strategy does not know" },
 	{ "to", VALUE, set_to, 0, "STRATEGY", "show rank_N/ folders of this strategy, whatever SOURCE is;\n"

@@ -40,6 +40,7 @@ struct options {
 	bool strategy_none;          /* strategy=none: every rank holds whole tensors */
 	struct options_list filter;  /* prefixes of names to drop */
 	struct options_list with;    /* absolute */
+	struct options_list rename;  /* absolute: files of rules */
 	const char *step;            /* NULL: the newest */
 	uint64_t part_size;          /* bytes; 0: not given */
 	enum options_index index;

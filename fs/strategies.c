@@ -6,7 +6,7 @@
 #include <xxhash.h>
 
 #include "fs/scan.h"
-#include "fs/source.h"
+#include "fs/slurp.h"
 #include "fs/strategies.h"
 
 #define FILE_MAX (UINT64_C(256) << 20) /* bytes of one strategy file; real ones are a few megabytes */
@@ -113,29 +113,6 @@ static int look_up_all(struct found *f, const struct options_list *sources, bool
 			 "-o strategy=none says that every rank holds whole tensors", sources->item[0]);
 }
 
-/* The whole of one file; *text lives in `scratch`. */
-static int read_file(const char *path, struct arena *scratch, struct bytes *text, struct timespec *mtime, struct error *err)
-{
-	struct sources *one = source_list_new();
-	uint32_t i;
-	int code = one ? source_open(one, path, &i, err) : error_nomem(err);
-
-	if (code == 0) {
-		const struct source *s = &one->list[i];
-		uint8_t *buf = s->stamp.size <= FILE_MAX ? arena_alloc(scratch, s->stamp.size, 1) : NULL;
-
-		*text = (struct bytes){ buf, s->stamp.size };
-		*mtime = s->stamp.mtime;
-		if (s->stamp.size > FILE_MAX)
-			code = error_set(err, -EFBIG, "strategy %s: %llu bytes; at most %llu are read", path,
-					 (unsigned long long)s->stamp.size, (unsigned long long)FILE_MAX);
-		else
-			code = buf ? source_read(s, 0, buf, s->stamp.size, err) : error_nomem(err);
-	}
-	source_list_free(one);
-	return code;
-}
-
 static bool later(const struct timespec *a, const struct timespec *b)
 {
 	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
@@ -165,7 +142,7 @@ static int read_one(struct reading *r, const char *path, struct strategies *out,
 	struct arena *scratch = arena_new();
 	struct timespec mtime;
 	struct bytes text;
-	int code = scratch ? read_file(path, scratch, &text, &mtime, err) : error_nomem(err);
+	int code = scratch ? slurp_file(path, FILE_MAX, scratch, &text, &mtime, err) : error_nomem(err);
 
 	if (code == 0 && later(&mtime, &out->newest))
 		out->newest = mtime;

@@ -9,8 +9,9 @@
 static int help_main(int argc, char **argv);
 
 static const struct verb table[] = {
-	{ "mount", "[-f] SOURCE MOUNTPOINT [-o OPTIONS]", "show a distributed checkpoint as one model directory", mount_main, options_help },
+	{ "mount", "[-f] SOURCE... MOUNTPOINT [-o OPTIONS]", "show a distributed checkpoint as one model directory", mount_main, options_help },
 	{ "umount", "MOUNTPOINT", "end a mount, or clear away a dead one", umount_main, NULL },
+	{ "merge-strategy", "DIR FILE", "write the strategies of all stages as one file, for MindSpore", merge_main, NULL },
 	{ "help", "[VERB]", "this text, or all about a verb", help_main, NULL },
 };
 
@@ -55,7 +56,7 @@ void verbs_usage(FILE *out)
 {
 	fputs("usage: gatherfs VERB ...\n\n", out);
 	for (size_t i = 0; i < TABLE_COUNT; i++)
-		fprintf(out, "  %-7s %-38s %s\n", table[i].name, table[i].synopsis, table[i].help);
+		fprintf(out, "  %-14s %-38s %s\n", table[i].name, table[i].synopsis, table[i].help);
 	fputs("\n`gatherfs help VERB` tells all about a verb, `gatherfs --version` the version.\n"
 	      "Exit codes: 0 done, 1 failed (with one message that says why), 2 wrong usage.\n", out);
 }

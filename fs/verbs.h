@@ -33,5 +33,6 @@ int verbs_misused(const char *name, const char *message);
 /* Every verb's function, defined in the verb's file. */
 int mount_main(int argc, char **argv);
 int umount_main(int argc, char **argv);
+int merge_main(int argc, char **argv);
 
 #endif

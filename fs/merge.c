@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gatherfs merge-strategy: the strategy files of all stages as one, as merge_pipeline_strategys writes it. The file appears under
+ * its name only when it is whole.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/options.h"
+#include "fs/strategies.h"
+#include "fs/verbs.h"
+
+static int write_all(int fd, struct bytes b)
+{
+	while (b.len > 0) {
+		ssize_t n = write(fd, b.ptr, b.len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			b.ptr += n;
+			b.len -= (uint64_t)n;
+		}
+	}
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int write_file(const char *path, struct bytes b, struct arena *arena, struct error *err)
+{
+	char *temp = arena_printf(arena, "%s.XXXXXX", path);
+	int fd = temp ? mkstemp(temp) : -1;
+	int code = fd < 0 ? -errno : write_all(fd, b);
+
+	if (fd >= 0 && code == 0 && fchmod(fd, 0644) < 0)
+		code = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (code == 0 && rename(temp, path) < 0)
+		code = -errno;
+	if (code < 0 && fd >= 0)
+		unlink(temp);
+	return code < 0 ? error_set(err, code, "%s: cannot write: %s", path, strerror(-code)) : 0;
+}
+
+static int merge(const char *from, const char *to, struct arena *arena, struct error *err)
+{
+	struct options_list none = { 0 }, named = { .item = &from, .count = 1 };
+	struct strategies found;
+	struct bytes file;
+	int code = strategies_load(&none, &named, false, arena, &found, err);
+
+	if (code == 0)
+		code = strategy_write(found.strategy, arena, &file, err);
+	return code == 0 ? write_file(to, file, arena, err) : code;
+}
+
+int merge_main(int argc, char **argv)
+{
+	struct arena *arena;
+	struct error err;
+	int code;
+
+	if (argc != 3)
+		return verbs_misused("merge-strategy", "expected DIR and FILE");
+	arena = arena_new();
+	code = arena ? merge(argv[1], argv[2], arena, &err) : error_nomem(&err);
+	arena_free(arena);
+	return code < 0 ? verbs_failed("merge-strategy", err.msg) : VERBS_OK;
+}
