@@ -20,7 +20,15 @@ struct reader {
 	uint64_t room;     /* of out->layouts */
 	const char *name;  /* of the parameter that is being read, once it is known */
 	const char *field; /* that is being read, or was read last */
+	const char *why;   /* a callback stopped; NULL when nanopb did */
 	bool nomem;
+};
+
+/* The numbers of one list. */
+struct numbers {
+	struct reader *reader;
+	int32_t number[PB_NUMBERS];
+	uint64_t count;
 };
 
 /* The lists of one field of a parameter. */
@@ -31,10 +39,17 @@ struct lists {
 	uint64_t count;
 };
 
-static bool no_memory(struct reader *r, pb_istream_t *stream)
+/* Ends the decoding from inside a callback. */
+static bool stop(struct reader *r, const char *why)
+{
+	r->why = why;
+	return false;
+}
+
+static bool no_memory(struct reader *r)
 {
 	r->nomem = true;
-	PB_RETURN_ERROR(stream, "out of memory");
+	return false;
 }
 
 static bool is_text(const uint8_t *p, uint64_t len)
@@ -58,19 +73,19 @@ static bool on_name(pb_istream_t *stream, const pb_field_t *field, void **arg)
 	(void)field;
 	r->field = "param_name";
 	if (!name)
-		return no_memory(r, stream);
+		return no_memory(r);
 	if (!pb_read(stream, (pb_byte_t *)name, len))
 		return false;
 	if (len == 0 || !is_text((const uint8_t *)name, len))
-		PB_RETURN_ERROR(stream, "empty, or not UTF-8");
+		return stop(r, "empty, or not UTF-8");
 	r->name = name;
 	return true;
 }
 
 /* Numbers: one, or a packed list. A uint32 of 2^31 and more is of no use to anybody, so an int32 holds all. */
-static bool on_number(pb_istream_t *stream, const pb_field_t *field, void **arg)
+static bool on_numbers(pb_istream_t *stream, const pb_field_t *field, void **arg)
 {
-	struct pb_dims *dims = *arg;
+	struct numbers *n = *arg;
 	uint64_t wire;
 
 	(void)field;
@@ -78,10 +93,10 @@ static bool on_number(pb_istream_t *stream, const pb_field_t *field, void **arg)
 		if (!pb_decode_varint(stream, &wire))
 			return false;
 		if ((int64_t)wire < INT32_MIN || (int64_t)wire > INT32_MAX)
-			PB_RETURN_ERROR(stream, "a number is beyond 32 bits");
-		if (dims->count == PB_NUMBERS)
-			PB_RETURN_ERROR(stream, "too many numbers in a list");
-		dims->dim[dims->count++] = (int32_t)(int64_t)wire;
+			return stop(n->reader, "a number is beyond 32 bits");
+		if (n->count == PB_NUMBERS)
+			return stop(n->reader, "too many numbers in a list");
+		n->number[n->count++] = (int32_t)(int64_t)wire;
 	}
 	return true;
 }
@@ -90,22 +105,22 @@ static bool on_number(pb_istream_t *stream, const pb_field_t *field, void **arg)
 static bool on_list(pb_istream_t *stream, const pb_field_t *field, void **arg)
 {
 	struct lists *l = *arg;
-	int32_t numbers[PB_NUMBERS], *own;
-	struct pb_dims dims = { .dim = numbers };
-	DevMatrix message = { .dim = { .funcs.decode = on_number, .arg = &dims } };
+	struct numbers n = { .reader = l->reader };
+	DevMatrix message = { .dim = { .funcs.decode = on_numbers, .arg = &n } };
+	int32_t *own;
 
 	(void)field;
 	l->reader->field = l->field;
 	if (l->count == PB_NUMBERS)
-		PB_RETURN_ERROR(stream, "too many lists");
+		return stop(l->reader, "too many lists");
 	if (!pb_decode(stream, DevMatrix_fields, &message))
 		return false;
-	own = arena_alloc(l->reader->arena, dims.count, sizeof(*own));
+	own = arena_alloc(l->reader->arena, n.count, sizeof(*own));
 	if (!own)
-		return no_memory(l->reader, stream);
-	if (dims.count)
-		memcpy(own, numbers, dims.count * sizeof(*own));
-	l->list[l->count++] = (struct pb_dims){ .dim = own, .count = dims.count };
+		return no_memory(l->reader);
+	if (n.count)
+		memcpy(own, n.number, n.count * sizeof(*own));
+	l->list[l->count++] = (struct pb_dims){ .dim = own, .count = n.count };
 	return true;
 }
 
@@ -163,22 +178,22 @@ static bool on_layout_item(pb_istream_t *stream, const pb_field_t *field, void *
 	message.parallel_layouts.dev_matrix = (pb_callback_t){ .funcs.decode = on_list, .arg = &matrix };
 	message.parallel_layouts.tensor_map = (pb_callback_t){ .funcs.decode = on_list, .arg = &map };
 	if (!item)
-		return no_memory(r, stream);
+		return no_memory(r);
 	if (r->out->layout_count == PB_LAYOUTS_MAX)
-		PB_RETURN_ERROR(stream, "too many parameters");
+		return stop(r, "too many parameters");
 	if (!pb_decode(stream, ParallelLayoutItem_fields, &message))
 		return false;
 	absent = missing(r, &message);
 	if (absent) {
 		r->field = absent;
-		PB_RETURN_ERROR(stream, "missing");
+		return stop(r, "missing");
 	}
 	*item = (struct pb_layout_item){ .name = r->name, .dev_matrix = copy_lists(&matrix), .dev_matrix_count = matrix.count,
 					 .tensor_map = copy_lists(&map), .tensor_map_count = map.count,
 					 .opt_step = message.parallel_layouts.opt_weight_shard_step,
 					 .opt_size = message.parallel_layouts.opt_weight_shard_size };
 	if (!item->dev_matrix || !item->tensor_map)
-		return no_memory(r, stream);
+		return no_memory(r);
 	r->out->layout_count++;
 	r->field = between;
 	return true;
@@ -195,7 +210,7 @@ static bool on_strategy_item(pb_istream_t *stream, const pb_field_t *field, void
 	if (!pb_decode(stream, ParallelStrategyItem_fields, &message))
 		return false;
 	if (!message.parallel_strategys.has_stage)
-		PB_RETURN_ERROR(stream, "its stage is missing");
+		return stop(r, "its stage is missing");
 	if (r->out->item_count++ == 0)
 		r->out->stage = message.parallel_strategys.stage;
 	r->field = between;
@@ -225,7 +240,7 @@ int pb_decode_strategy(struct bytes file, struct arena *arena, struct pb_strateg
 
 	*out = (struct pb_strategy){ 0 };
 	if (!pb_decode(&stream, ParallelStrategyMap_fields, &map))
-		return explain(&r, PB_GET_ERROR(&stream), err);
+		return explain(&r, r.why ? r.why : PB_GET_ERROR(&stream), err);
 	out->current_stage = map.current_stage;
 	return 0;
 }
