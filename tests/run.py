@@ -89,7 +89,7 @@ def left_mounts(folder):
 def environment(job, folder):
     asan = f"abort_on_error=1:log_path={folder}/report" if job.env.get("SANITIZED") else ""
     return {**os.environ, "TMPDIR": folder, "PYTHONPATH": f"{ROOT}/tests", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
-            "ASAN_OPTIONS": asan, "UBSAN_OPTIONS": "print_stacktrace=1:" + asan, **job.env}
+            "LSAN_OPTIONS": f"suppressions={ROOT}/tests/lsan.supp:print_suppressions=0", "ASAN_OPTIONS": asan, "UBSAN_OPTIONS": "print_stacktrace=1:" + asan, **job.env}
 
 
 def execute(job, folder):
