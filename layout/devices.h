@@ -23,7 +23,10 @@ struct devices {
 /* Checks an item; -EINVAL with the field named (callers put the parameter before it). */
 int devices_layout(const struct pb_layout_item *item, struct devices *out, struct error *err);
 
-/* The lists of numbers that `layout` is written as: *out gets dev_matrix and tensor_map in `arena`, and the optimizer's numbers. 0 or -ENOMEM. */
+/*
+ * The lists of numbers that `layout` is written as: *out gets dev_matrix and tensor_map, in `arena`, and the optimizer's numbers.
+ * 0 or -ENOMEM.
+ */
 int devices_item(const struct layout *layout, struct arena *arena, struct pb_layout_item *out);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Strategy files for tests, made byte by byte without nanopb. Layouts are written as text: map "0,-1" is plain, "1,0;" and "1,0;-1" are nested. */
+/*
+ * Strategy files for tests, made byte by byte without nanopb. Layouts are written as text: map "0,-1" is plain, "1,0;" and
+ * "1,0;-1" are nested.
+ */
 #ifndef TESTS_WIRE_H
 #define TESTS_WIRE_H
 
