@@ -26,6 +26,8 @@ static const struct refusal {
 	  { .strategy = ROWS2, .file = { { "rank_0", 0, { F16("w", 2, 3) } }, { "rank_1", 1, { F16("w", 2, 4) } } } } },
 	{ "rank_1: tensor \"w\": shape [2, 4], but rank_0 has it as [2, 3]", -EINVAL,
 	  { .kind = CHECKPOINT_REPLICATED, .file = { { "rank_0", 0, { F16("w", 2, 3) } }, { "rank_1", 1, { F16("w", 2, 4) } } } } },
+	{ "rank_1: tensor \"w\": shape [2, 3], but rank_0 has it as [2, 3, 1]", -EINVAL,
+	  { .kind = CHECKPOINT_REPLICATED, .file = { { "rank_0", 0, { F16("w", 2, 3, 1) } }, { "rank_1", 1, { F16("w", 2, 3) } } } } },
 	{ "rank_0: tensor \"w\": shape [2, 3, 1] has 3 axes, but its tensor map in the strategy has 2", -EINVAL,
 	  { .strategy = ROWS2, .file = { { "rank_0", 0, { F16("w", 2, 3, 1) } } } } },
 	{ "rank_2: rank 2, but the strategy is for ranks 0 to 1", -EINVAL,
@@ -34,6 +36,8 @@ static const struct refusal {
 	  { .strategy = DP2TP2, .file = { { "rank_0", 0, { F16("w", 2, 3) } }, { "rank_1", 1 }, { "rank_2", 2, { F16("w", 2, 3) } } } } },
 	{ "tensor \"w\": no rank that is here holds block 0 of 2; it belongs on rank_2", -ENODATA,
 	  { .strategy = SHARED, .file = { { "rank_3", 3, { F16("w", 4, 3) } } } } },
+	{ "tensor \"w\": no rank that is here holds block 1 of 2; it belongs on rank_1", -ENODATA, /* of two parts, the lower stage's */
+	  { .strategy = SHARED, .file = { { "rank_0", 0, { F16("w", 2, 6) } }, { "rank_3", 3, { F16("w", 4, 3), F16("v", 4) } } } } },
 	{ "rank_0: tensor \"x\": 1048580 bytes, but a tensor that is not in the strategy may have at most 1048576 (it may be a slice; "
 	  "-o outside=rank0 takes rank 0's as the whole)", -EINVAL,
 	  { .strategy = ROWS2, .file = { { "rank_0", 0, { F16("w", 2, 3), F32("x", 262145) } } } } },
