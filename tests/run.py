@@ -73,7 +73,7 @@ def sanitized(build):
     jobs = [job for group in (unit, property_test, oracle, mount) for job in group(build)]
     for job in jobs:
         job.group, job.timeout = f"{job.group} (asan)", job.timeout * SLOW
-        job.env = {**job.env, "SANITIZED": "1", "LAYOUTS": os.environ.get("LAYOUTS", "3000")}
+        job.env = {**job.env, "SANITIZED": "1", "LAYOUTS": os.environ.get("LAYOUTS", "15000")}
     return jobs
 
 
