@@ -228,7 +228,8 @@ static int fill(struct loading *ld, struct error *err)
 	if (stat(ld->source, &st) < 0)
 		return error_set(err, -errno, "%s: %s", ld->source, strerror(errno));
 	ld->folders = 0777;
-	if (S_ISDIR(st.st_mode)) {
+	ld->is_file = !S_ISDIR(st.st_mode);
+	if (!ld->is_file) {
 		load_folder_mode(ld, ld->source);
 		code = scan_dir(ld->source, ld->model->arena, &ld->entries, err);
 		if (code == 0)

@@ -43,7 +43,7 @@ static int list_files(struct loading *ld, struct error *err)
 {
 	struct scan_entry *only;
 
-	if (ld->entries.entries)
+	if (!ld->is_file)
 		return 0;
 	only = arena_alloc(ld->model->arena, 1, sizeof(*only));
 	if (!only)
@@ -71,6 +71,17 @@ static int add_files(struct loading *ld, struct checkpoint_builder *builder, str
 	return code;
 }
 
+/* True for a tensor that a file may hold though the checkpoint does not have it. */
+static bool is_dropped(const struct loading *ld, const char *name)
+{
+	const struct checkpoint *c = ld->model->checkpoint;
+
+	for (uint64_t i = 0; i < c->note_count; i++)
+		if (strcmp(c->notes[i].key, name) == 0)
+			return true;
+	return false;
+}
+
 /* The file that an index gives for a tensor: it must be there and, where names in the index are tensors', hold it. */
 static int check_promise(const struct loading *ld, const char *name, const char *file, bool names_are_tensors, struct error *err)
 {
@@ -84,6 +95,8 @@ static int check_promise(const struct loading *ld, const char *name, const char 
 		return error_set(err, -EINVAL, "weight_map: tensor \"%s\" should be in %s, which is not there", name, file);
 	if (!t)
 		t = checkpoint_find(c->outside, c->outside_count, name);
+	if (!t && is_dropped(ld, name))
+		return 0;
 	if (names_are_tensors && (!t || strcmp(base_name(ld->model->sources->list[t->pieces[0].source].path), file) != 0))
 		return error_set(err, -EINVAL, "weight_map: tensor \"%s\" should be in %s, which does not hold it", name, file);
 	return 0;

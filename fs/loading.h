@@ -16,6 +16,7 @@ struct loading {
 	struct model *model;
 	const char *source;        /* absolute path of SOURCE */
 	struct scan_list entries;  /* of the SOURCE directory */
+	bool is_file;              /* SOURCE is one file; entries then is it alone */
 	struct pairs warnings;     /* sentence -> "" */
 	bool unified;              /* SOURCE holds whole tensors */
 	struct step step;          /* of the files that are shown; not counted where nothing tells */
