@@ -118,6 +118,23 @@ Test(options, each_value)
 	options_free(&o);
 }
 
+Test(options, rank_views)
+{
+	static const char *const args[ARGS] = { "-o", "to=/s,ranks=0-7+16+20-21", "--prefix", "qwen" }, *const same[ARGS] = { "--to=same" };
+	static const struct value_range want[] = { { 0, 7 }, { 16, 16 }, { 20, 21 } };
+	struct options o;
+	struct error err = { "" };
+
+	cr_assert_eq(parse(args, &o, &err), 0, "%s", err.msg);
+	cr_assert_str_eq(o.to, "/s");
+	cr_assert(!o.to_same && o.range_count == COUNT(want) && memcmp(o.ranks, want, sizeof(want)) == 0);
+	cr_assert_str_eq(o.prefix, "qwen");
+	options_free(&o);
+	cr_assert_eq(parse(same, &o, &err), 0, "%s", err.msg);
+	cr_assert(o.to_same && !o.to && o.range_count == 0);
+	options_free(&o);
+}
+
 Test(options, refused)
 {
 	static const struct {
@@ -127,7 +144,14 @@ Test(options, refused)
 		{ { "-o", "nonsense" }, "unknown option \"nonsense\"" },
 		{ { "--part-size=1" }, "did you mean \"part_size\"?" },
 		{ { "-o", "startegy=x" }, "did you mean \"strategy\"?" },
-		{ { "-o", "to=x" }, "unknown option \"to\"" },
+		{ { "-o", "to=s,ranks=3-1" }, "option \"ranks\": expected ascending ranks such as 0-7+16, found \"3-1\"" },
+		{ { "-o", "to=s,ranks=0-7+7" }, "option \"ranks\": expected ascending ranks" },
+		{ { "-o", "to=s,ranks=1,ranks=2" }, "option \"ranks\" is given twice" },
+		{ { "-o", "to=s,ranks=" }, "option \"ranks\": expected ascending ranks" },
+		{ { "-o", "to=s,ranks=1x" }, "option \"ranks\": expected ranks" },
+		{ { "-o", "ranks=1" }, "option \"ranks\" is of rank views: it needs to=" },
+		{ { "-o", "prefix=a" }, "option \"prefix\" is of rank views: it needs to=" },
+		{ { "-o", "to=s,prefix=a/b" }, "option \"prefix\": expected the beginning of a file's name, found \"a/b\"" },
 		{ { "-x" }, "unknown option \"-x\"" },
 		{ { "-o" }, "-o needs a value behind it" },
 		{ { "--step" }, "--step needs a value behind it" },
