@@ -46,7 +46,10 @@ static void announce(const struct model *m)
 	fflush(stdout);
 }
 
-/* Serves in the background. The parent returns when the mount answers, the child when it has ended; both free what they have. */
+/*
+ * Serves in the background. The child returns when the mount has ended. The parent is done when the mount answers, and leaves at
+ * once: what it could free, the session above all, is the child's now.
+ */
 static int serve_detached(struct serve *s, struct error *err)
 {
 	int channel, rc;
@@ -55,8 +58,9 @@ static int serve_detached(struct serve *s, struct error *err)
 	if (child == 0)
 		return serve_run(s, channel, err);
 	rc = child < 0 ? child : detach_wait(child, channel, err);
-	if (rc < 0)
-		serve_unmount(s);
+	if (rc == 0)
+		_exit(VERBS_OK);
+	serve_unmount(s);
 	return rc;
 }
 
