@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = {"check": ".venv/check/bin/python", "clients": ".venv/clients/bin/python"}
-SYNTHESIS = re.compile(r"Synthesis: Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)")
+SYNTHESIS = re.compile(r"Synthesis: Tested: (\d+) \| Passing: (\d+) ")
 SLOW = 4  # how much longer a program may take under sanitizers
 
 
@@ -113,9 +113,9 @@ def judge(job, code, text):
     """Counts what the program said; the rest of its output belongs to the problems."""
     synthesis = SYNTHESIS.search(text)
     if synthesis:
-        tested, job.passed, failing, crashing = map(int, synthesis.groups())
+        tested, job.passed = map(int, synthesis.groups())
         if tested != job.passed or tested == 0 or code != 0:
-            job.problems += [f"{job.name}: {text.strip()}"] * max(1, failing + crashing)
+            job.problems += [f"{job.name}: {text.strip()}"] + [f"{job.name}: another test of it"] * (tested - job.passed - 1)
         return
     job.passed = len(re.findall(r"^ok ", text, re.M))
     job.problems += re.split(r"\n(?=FAIL )", "\n".join(re.findall(r"^FAIL .*(?:\n(?!ok |FAIL |\d+ passed).*)*", text, re.M))) if "FAIL " in text else []

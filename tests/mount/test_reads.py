@@ -160,6 +160,21 @@ def test_truncated_source_under_a_mapping(tmp):
         lib.need(os.listdir(root), "the daemon is gone")
 
 
+def test_one_bad_source_of_many(tmp):
+    """One read that gathers from 200 sources, one of which has changed: EIO for that read, and the daemon lives."""
+    model = sharded.Model().add("w", "F32", [200, 64], sharded.Layout([200], [0, -1]))
+    source = saved(model, tmp)
+    for victim in (0, 63, 64, 150, 199):
+        with lib.Mount(source) as root:
+            path = f"{root}/model-00001-of-00001.safetensors"
+            want = model.whole()["w"][2]
+            lib.need(direct(path, 4096, MIB) == want, "all of it, before")
+            os.utime(f"{source}/rank_{victim}/net_rank_{victim}-1_10.safetensors", (1, 1))
+            expect_eio(lambda: direct(path, 4096, MIB), f"a read with rank_{victim} in it")
+            at = 0 if victim else 256
+            lib.need(direct(path, 4096 + at, 256) == want[at:at + 256], "a rank that has not changed")
+
+
 def test_rewritten_source(tmp):
     """A source written over in place (same size, later mtime) is never mixed in: EIO, and a new mount shows the new bytes."""
     model, other = sharded.small(1), sharded.small(9)
