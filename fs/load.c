@@ -7,7 +7,9 @@
 
 #include "fs/load.h"
 #include "fs/loading.h"
+#include "fs/mapped.h"
 #include "fs/slurp.h"
+#include "layout/ckpt.h"
 #include "layout/rename.h"
 #include "layout/safetensors.h"
 
@@ -47,20 +49,67 @@ static int read_header(const struct source *s, struct arena *scratch, struct byt
 	return whole ? source_read(s, 8, whole, length, err) : error_nomem(err);
 }
 
-int load_header(struct loading *ld, const char *path, uint32_t *source, struct arena *scratch, struct safetensors *st, struct error *err)
+/* A safetensors file as a new source, its header in `scratch`. */
+static int open_safetensors(struct sources *sources, uint32_t source, struct arena *scratch, struct safetensors *st, struct error *err)
 {
-	int code = source_open(ld->model->sources, path, source, err);
+	const struct source *s = &sources->list[source];
 	struct bytes json;
+	int code = read_header(s, scratch, &json, err);
 
-	if (code < 0)
-		return code;
-
-	const struct source *s = &ld->model->sources->list[*source];
-
-	code = read_header(s, scratch, &json, err);
 	if (code == 0)
 		code = safetensors_parse(json, s->stamp.size, scratch, st, err);
-	return code < 0 ? error_prefix(err, code, "%s", path) : 0;
+	return code < 0 ? error_prefix(err, code, "%s", s->path) : 0;
+}
+
+/* What indexing a mapped .ckpt file needs. */
+struct indexing {
+	struct arena *scratch;
+	struct ckpt ckpt;
+	struct error *err;
+};
+
+static int index_ckpt(struct bytes file, void *arg)
+{
+	struct indexing *in = arg;
+
+	return ckpt_index(file, in->scratch, &in->ckpt, in->err);
+}
+
+/* A .ckpt file as a new source, its index in `scratch`. */
+static int open_ckpt(struct sources *sources, uint32_t source, struct arena *scratch, struct ckpt *ckpt, struct error *err)
+{
+	const struct source *s = &sources->list[source];
+	struct error why = { "" };
+	struct indexing in = { .scratch = scratch, .err = &why };
+	int code = mapped_call(s, index_ckpt, &in, err);
+
+	if (code < 0)
+		return why.msg[0] ? error_set(err, code, "%s: %s", s->path, why.msg) : code;
+	*ckpt = in.ckpt;
+	return source_splice(sources, source, ckpt->splices, ckpt->splice_count, err);
+}
+
+static int add_opened(struct loading *ld, struct checkpoint_builder *builder, const struct checkpoint_file *file, struct arena *scratch,
+		      struct error *err)
+{
+	struct ckpt ckpt = { .left_out_count = 0 };
+	int code = step_is_ckpt(file->path) ? open_ckpt(ld->model->sources, file->source, scratch, &ckpt, err) :
+					      open_safetensors(ld->model->sources, file->source, scratch, &ckpt.st, err);
+
+	for (uint64_t i = 0; code == 0 && i < ckpt.left_out_count; i++)
+		code = checkpoint_leave_out(builder, ckpt.left_out[i].key, ckpt.left_out[i].value, err);
+	return code == 0 ? checkpoint_add(builder, file, &ckpt.st, err) : code;
+}
+
+int load_add(struct loading *ld, struct checkpoint_builder *builder, struct checkpoint_file *file, struct error *err)
+{
+	struct arena *scratch = arena_new();
+	int code = scratch ? source_open(ld->model->sources, file->path, &file->source, err) : error_nomem(err);
+
+	if (code == 0)
+		code = add_opened(ld, builder, file, scratch, err);
+	arena_free(scratch);
+	return code;
 }
 
 bool load_shows_through(const struct scan_entry *entry)

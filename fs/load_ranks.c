@@ -20,19 +20,6 @@ struct attempt {
 	const char **paths; /* [ranks.count] of the step at hand; NULL where a rank has none */
 };
 
-static int add_rank(struct attempt *at, struct checkpoint_builder *builder, uint64_t i, struct error *err)
-{
-	struct arena *scratch = arena_new();
-	struct checkpoint_file file = { .path = at->paths[i], .rank = at->ranks.folders[i].rank };
-	struct safetensors st;
-	int code = scratch ? load_header(at->ld, file.path, &file.source, scratch, &st, err) : error_nomem(err);
-
-	if (code == 0)
-		code = checkpoint_add(builder, &file, &st, err);
-	arena_free(scratch);
-	return code;
-}
-
 /* Builds the checkpoint of the step whose files are at->paths. -ENODATA when a block is held by no rank. */
 static int build(struct attempt *at, struct error *err)
 {
@@ -49,7 +36,9 @@ static int build(struct attempt *at, struct error *err)
 		code = error_nomem(err);
 	for (uint64_t i = 0; code == 0 && i < at->ranks.count; i++)
 		if (at->paths[i]) {
-			code = add_rank(at, builder, i, err);
+			struct checkpoint_file file = { .path = at->paths[i], .rank = at->ranks.folders[i].rank };
+
+			code = load_add(at->ld, builder, &file, err);
 			at->ld->sample = strrchr(at->paths[i], '/') + 1;
 		}
 	if (code < 0) {

@@ -27,15 +27,12 @@ static const char *base_name(const char *path)
 
 static int add_file(struct loading *ld, struct checkpoint_builder *builder, const char *path, struct error *err)
 {
-	struct arena *scratch = arena_new();
-	struct checkpoint_file file = { .path = path, .outside = strcmp(base_name(path), "hyper_param.safetensors") == 0 };
-	struct safetensors st;
-	int code = scratch && path ? load_header(ld, path, &file.source, scratch, &st, err) : error_nomem(err);
+	struct checkpoint_file file = { .path = path };
 
-	if (code == 0)
-		code = checkpoint_add(builder, &file, &st, err);
-	arena_free(scratch);
-	return code;
+	if (!path)
+		return error_nomem(err);
+	file.outside = strcmp(base_name(path), "hyper_param.safetensors") == 0;
+	return load_add(ld, builder, &file, err);
 }
 
 /* A SOURCE that is one file is a directory that has nothing but this file. */

@@ -27,8 +27,8 @@ struct loading {
 	mode_t folders;            /* AND of the modes of SOURCE's folders */
 };
 
-/* Opens a safetensors file as a new source and parses its header into `scratch`. The message names the path. */
-int load_header(struct loading *ld, const char *path, uint32_t *source, struct arena *scratch, struct safetensors *st, struct error *err);
+/* Opens the weights file file->path as a new source, whose number goes into *file, and adds it to the checkpoint. */
+int load_add(struct loading *ld, struct checkpoint_builder *builder, struct checkpoint_file *file, struct error *err);
 
 /* Notes a sentence for the status and the user. 0 or -ENOMEM. */
 int load_warn(struct loading *ld, const char *sentence, struct error *err);

@@ -8,22 +8,21 @@
 static int list_names(const struct scan_list *list, struct arena *arena, struct ranks_folder *out, struct error *err)
 {
 	const char **names = arena_alloc(arena, list->count, sizeof(*names));
-	bool ckpt = false;
+	uint64_t ckpt = 0;
 
 	if (!names)
 		return error_nomem(err);
 	for (uint64_t i = 0; i < list->count; i++) {
 		const struct scan_entry *e = &list->entries[i];
 
-		ckpt |= e->is_file && scan_ends_in(e->name, ".ckpt");
-		if (e->is_file && step_is_weights(e->name))
-			names[out->count++] = e->name;
+		if (!e->is_file || !step_is_weights(e->name))
+			continue;
+		names[out->count++] = e->name;
+		ckpt += step_is_ckpt(e->name);
 	}
 	out->names = names;
-	if (ckpt && out->count)
+	if (ckpt && ckpt < out->count)
 		return error_set(err, -EINVAL, "%s: both .ckpt and .safetensors files; which of them is the checkpoint?", out->path);
-	if (ckpt)
-		return error_set(err, -EINVAL, "%s: only .ckpt files, which this version does not read; expected .safetensors", out->path);
 	return 0;
 }
 
@@ -160,7 +159,7 @@ int ranks_at_suffix(const struct ranks *ranks, const char *suffix, struct arena 
 
 		paths[r] = NULL;
 		if (i == -2)
-			return error_set(err, -EINVAL, "%s: several files end in \"%s.safetensors\"; -o step= must name one", f->path, suffix);
+			return error_set(err, -EINVAL, "%s: the names of several files end in \"%s\"; -o step= must name one", f->path, suffix);
 		if (i < 0)
 			continue;
 
@@ -175,7 +174,7 @@ int ranks_at_suffix(const struct ranks *ranks, const char *suffix, struct arena 
 		*step = have;
 	}
 	if (!first)
-		return error_set(err, -ENOENT, "no rank has a file that ends in \"%s.safetensors\" (step=%s)", suffix, suffix);
+		return error_set(err, -ENOENT, "no rank has a weights file whose name ends in \"%s\" (step=%s)", suffix, suffix);
 	return 0;
 }
 

@@ -39,6 +39,11 @@ static int note(struct checkpoint_builder *b, const char *name, const char *why)
 	return pairs_add(&b->notes, name, why);
 }
 
+int checkpoint_leave_out(struct checkpoint_builder *builder, const char *name, const char *why, struct error *err)
+{
+	return note(builder, name, why) < 0 ? error_nomem(err) : 0;
+}
+
 struct checkpoint_builder *checkpoint_begin(struct arena *arena, const struct checkpoint_options *options)
 {
 	struct checkpoint_builder *b = calloc(1, sizeof(*b));

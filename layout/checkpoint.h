@@ -91,6 +91,9 @@ struct checkpoint_builder *checkpoint_begin(struct arena *arena, const struct ch
 int checkpoint_add(struct checkpoint_builder *builder, const struct checkpoint_file *file, const struct safetensors *st,
 		   struct error *err);
 
+/* Notes a name that is in a file and cannot be shown, and why. 0 or -ENOMEM. */
+int checkpoint_leave_out(struct checkpoint_builder *builder, const char *name, const char *why, struct error *err);
+
 /*
  * Proves the invariants. -EINVAL, and -ENODATA when a block has no piece (the message names the ranks that
  * would hold it), or ranks that are not here may hold a parameter that no file has. Frees the builder in any case.

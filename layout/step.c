@@ -5,7 +5,7 @@
 #include "layout/bytes.h"
 #include "layout/step.h"
 
-#define ENDING ".safetensors"
+static const char *const endings[] = { ".safetensors", ".ckpt" };
 
 static bool is_digit(char c)
 {
@@ -38,12 +38,15 @@ static bool ends_in(const char *begin, const char *end, const char *suffix)
 	return (size_t)(end - begin) >= len && memcmp(end - len, suffix, len) == 0;
 }
 
-/* The end of `name` without ".safetensors". */
+/* The end of `name` without the ending of a weights file. */
 static const char *stem_end(const char *name)
 {
 	const char *end = name + strlen(name);
 
-	return ends_in(name, end, ENDING) ? end - strlen(ENDING) : end;
+	for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++)
+		if (ends_in(name, end, endings[i]))
+			return end - strlen(endings[i]);
+	return end;
 }
 
 bool step_rank_of_dir(const char *name, uint64_t *rank)
@@ -62,7 +65,12 @@ bool step_rank_of_dir(const char *name, uint64_t *rank)
 
 bool step_is_weights(const char *name)
 {
-	return name[0] != '.' && ends_in(name, name + strlen(name), ENDING);
+	return name[0] != '.' && *stem_end(name);
+}
+
+bool step_is_ckpt(const char *name)
+{
+	return name[0] != '.' && strcmp(stem_end(name), ".ckpt") == 0;
 }
 
 /* T of "..._rank_N_T" in [begin, end), where T ends at `end`; 0 for any other form, "..._rank_N" too. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * File names of a rank folder and the steps that they belong to. Rules: mindspore/parallel/transform_safetensors.py
- * (`_get_file_name...`, file_suffix) and mindformers' CheckpointMonitor: PREFIX_rank_N[_TASK]-EPOCH_STEP.safetensors.
+ * (`_get_file_name...`, file_suffix) and mindformers' CheckpointMonitor: PREFIX_rank_N[_TASK]-EPOCH_STEP.safetensors (or .ckpt).
  *
  * A step is one moment of a training: (epoch, step), then the task suffix that a restart in the same folder adds. A step
  * that no number tells (a name without counters) is the lowest of all.
@@ -25,8 +25,11 @@ struct step {
 /* The number N of a rank folder: `rank_` and a digit in front, only digits behind the last "rank_"; false for any other name. */
 bool step_rank_of_dir(const char *name, uint64_t *rank);
 
-/* True for a finished weights file: ends in ".safetensors", and is none of the temporary names that MindSpore writes. */
+/* True for a finished weights file: ends in ".safetensors" or ".ckpt", and is none of the temporary names that MindSpore writes. */
 bool step_is_weights(const char *name);
+
+/* True for a weights file that ends in ".ckpt". */
+bool step_is_ckpt(const char *name);
 
 /* The step of a weights file's name. */
 struct step step_parse(const char *name);
