@@ -1,273 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The table of options and the grammar. What an option does is one setter; everything else (is it known, may it repeat, does it
- * take a value, its help) is its line in the table.
- */
+/* The grammar of options; what there is of them is in option.c. */
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 
-#include "fs/options.h"
-#include "fs/suggest.h"
+#include "fs/option.h"
 #include "fs/value.h"
-
-enum kind {
-	FLAG,    /* no value; the bool at `place` becomes true */
-	VALUE,   /* one value, once; set() takes it */
-	LIST,    /* likewise, as often as you like */
-	PATHS,   /* a path, as often as you like, for the list at `place` */
-	REFUSED, /* known, and help says why not */
-};
-
-struct option {
-	const char *name;
-	enum kind kind;
-	int (*set)(struct options *o, const char *value, struct error *err); /* VALUE, LIST */
-	size_t place;    /* FLAG, PATHS: in struct options */
-	const char *arg; /* of the value, for the help */
-	const char *help;
-};
-
-static int push(struct options *o, struct options_list *list, const char *item, struct error *err)
-{
-	if (list->count == list->capacity) {
-		uint32_t capacity = list->capacity ? list->capacity * 2 : 8;
-		const char **bigger = arena_alloc(o->arena, capacity, sizeof(*bigger));
-
-		if (!bigger)
-			return error_nomem(err);
-		for (uint32_t i = 0; i < list->count; i++)
-			bigger[i] = list->item[i];
-		list->item = bigger;
-		list->capacity = capacity;
-	}
-	list->item[list->count++] = item;
-	return 0;
-}
-
-static int push_path(struct options *o, struct options_list *list, const char *value, struct error *err)
-{
-	const char *path;
-	int rc = value_path(value, o->arena, &path, err);
-
-	return rc < 0 ? rc : push(o, list, path, err);
-}
-
-static int set_strategy(struct options *o, const char *value, struct error *err)
-{
-	if (strcmp(value, "none") == 0) {
-		o->strategy_none = true;
-		return 0;
-	}
-	return push_path(o, &o->strategy, value, err);
-}
-
-static int set_step(struct options *o, const char *value, struct error *err)
-{
-	o->step = value;
-	return *value ? 0 : error_set(err, -EINVAL, "expected a step such as 1_100, found \"\"");
-}
-
-static int set_part_size(struct options *o, const char *value, struct error *err)
-{
-	int rc = value_size(value, &o->part_size, err);
-
-	return rc == 0 && o->part_size == 0 ? error_set(err, -EINVAL, "expected at least one byte, found \"%s\"", value) : rc;
-}
-
-static int set_index(struct options *o, const char *value, struct error *err)
-{
-	o->index = strcmp(value, "ms") == 0 ? OPTIONS_INDEX_MS : OPTIONS_INDEX_HF;
-	if (o->index == OPTIONS_INDEX_HF && strcmp(value, "hf") != 0)
-		return error_set(err, -EINVAL, "expected ms or hf, found \"%s\"", value);
-	return 0;
-}
-
-static int set_filter(struct options *o, const char *value, struct error *err)
-{
-	if (!*value)
-		return error_set(err, -EINVAL, "an empty prefix would drop every tensor");
-	return push(o, &o->filter, value, err);
-}
-
-static int set_outside(struct options *o, const char *value, struct error *err)
-{
-	o->outside_rank0 = true;
-	return strcmp(value, "rank0") == 0 ? 0 : error_set(err, -EINVAL, "expected rank0, found \"%s\"", value);
-}
-
-static int set_to(struct options *o, const char *value, struct error *err)
-{
-	o->to_same = strcmp(value, "same") == 0;
-	return o->to_same ? 0 : value_path(value, o->arena, &o->to, err);
-}
-
-static int set_ranks(struct options *o, const char *value, struct error *err)
-{
-	return value_ranges(value, o->arena, &o->ranks, &o->range_count, err);
-}
-
-static int set_prefix(struct options *o, const char *value, struct error *err)
-{
-	o->prefix = value;
-	return *value && *value != '.' && !strchr(value, '/') ?
-		       0 : error_set(err, -EINVAL, "expected the beginning of a file's name, found \"%s\"", value);
-}
-
-static int set_max_threads(struct options *o, const char *value, struct error *err)
-{
-	uint64_t n = 0;
-	int rc = value_number(value, 1, 1024, &n, err);
-
-	o->max_threads = (uint32_t)n;
-	return rc;
-}
-
-static int set_readahead(struct options *o, const char *value, struct error *err)
-{
-	return value_size(value, &o->readahead, err);
-}
-
-/* (uid_t)-1 means "nobody in particular" to the kernel, so it is no user. */
-static int set_uid(struct options *o, const char *value, struct error *err)
-{
-	uint64_t id = 0;
-	int rc = value_number(value, 0, UINT32_MAX - 1, &id, err);
-
-	o->uid = (uid_t)id;
-	o->has_uid = true;
-	return rc;
-}
-
-static int set_gid(struct options *o, const char *value, struct error *err)
-{
-	uint64_t id = 0;
-	int rc = value_number(value, 0, UINT32_MAX - 1, &id, err);
-
-	o->gid = (gid_t)id;
-	o->has_gid = true;
-	return rc;
-}
-
-static int set_mode(struct options *o, const char *value, struct error *err)
-{
-	o->has_mode = true;
-	return value_mode(value, &o->mode, err);
-}
-
-static int set_fsname(struct options *o, const char *value, struct error *err)
-{
-	o->fsname = value;
-	return *value ? 0 : error_set(err, -EINVAL, "expected a name, found \"\"");
-}
-
-#define PLACE(field) offsetof(struct options, field)
-
-static const struct option table[] = {
-	{ "source", PATHS, NULL, PLACE(source), "DIR", "the SOURCE, where there is no argument for it" },
-	{ "strategy", LIST, set_strategy, 0, "FILE|DIR", "strategy files (default: the folder `strategy` beside or inside SOURCE);\n"
-	  "none: every rank holds whole tensors" },
-	{ "step", VALUE, set_step, 0, "STEP", "which step of the training to show (default: the newest that is complete)" },
-	{ "index", VALUE, set_index, 0, "ms|hf", "write MindSpore's param_name_map.json or Hugging Face's index" },
-	{ "part_size", VALUE, set_part_size, 0, "SIZE", "most bytes of tensors in one file (default 3G)" },
-	{ "filter", LIST, set_filter, 0, "PREFIX", "leave out tensors whose names begin so" },
-	{ "rename", PATHS, NULL, PLACE(rename), "FILE", "rules `FROM TO` for tensor names: POSIX extended expressions, \\1 in TO" },
-	{ "with", PATHS, NULL, PLACE(with), "DIR", "show its small files too (config.json, tokenizers)" },
-	{ "outside", VALUE, set_outside, 0, "rank0", "trust rank 0 for tensors that the strategy does not know" },
-	{ "to", VALUE, set_to, 0, "STRATEGY", "show rank_N/ folders of this strategy, whatever SOURCE is;\n"
-	  "same: as SOURCE is cut" },
-	{ "ranks", VALUE, set_ranks, 0, "RANKS", "only these ranks of to=, such as 0-7+16" },
-	{ "prefix", VALUE, set_prefix, 0, "NAME", "how the files of to= begin (default: as SOURCE's do, else net)" },
-	{ "max_threads", VALUE, set_max_threads, 0, "N", "threads that answer requests (default: 2 a processor, 4 to 16)" },
-	{ "readahead", VALUE, set_readahead, 0, "SIZE", "read-ahead of the mount; only root can raise it (default 1M; 0: leave it)" },
-	{ "allow_other", FLAG, NULL, PLACE(allow_other), NULL, "let other users in, as far as modes allow" },
-	{ "allow_root", FLAG, NULL, PLACE(allow_root), NULL, "let root in" },
-	{ "default_permissions", FLAG, NULL, PLACE(default_permissions), NULL, "check modes (always on)" },
-	{ "uid", VALUE, set_uid, 0, "UID", "owner to show; for root" },
-	{ "gid", VALUE, set_gid, 0, "GID", "group to show; for root" },
-	{ "mode", VALUE, set_mode, 0, "OCTAL", "modes of files to show; for root" },
-	{ "fsname", VALUE, set_fsname, 0, "NAME", "source to show in /proc/mounts (default: SOURCE)" },
-	{ "foreground", FLAG, NULL, PLACE(foreground), NULL, "-f: stay, and log to the standard error stream" },
-	{ "debug", FLAG, NULL, PLACE(debug), NULL, "-d: print every request; implies -f" },
-	{ "help", FLAG, NULL, PLACE(help), NULL, "-h: this text" },
-	{ "auto_unmount", REFUSED, NULL, 0, NULL, "an empty directory in place of a lost mount looks as if the model were deleted; "
-	  "clear a dead mount with `gatherfs umount`" },
-	{ "nonempty", REFUSED, NULL, 0, NULL, "a mount never hides files: use an empty directory" },
-};
-
-#define TABLE_COUNT (sizeof(table) / sizeof(table[0]))
-_Static_assert(TABLE_COUNT <= 64, "struct options.seen has a bit for each");
-
-/* What mount(8) and fstab add. A mount is read-only, nosuid and nodev whatever these say. */
-static const char *const ignored[] = {
-	"rw", "ro", "defaults", "_netdev", "_rnetdev", "auto", "noauto", "nofail", "user", "users", "nouser", "owner", "group",
-	"comment", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async", "dirsync", "atime", "noatime", "diratime",
-	"nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "mand", "nomand", "quiet",
-	"loud",
-};
-
-static bool is_ignored(const char *name)
-{
-	if (strncmp(name, "x-", 2) == 0)
-		return true;
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-		if (strcmp(name, ignored[i]) == 0)
-			return true;
-	return false;
-}
-
-static const struct option *find(const char *name)
-{
-	for (size_t i = 0; i < TABLE_COUNT; i++)
-		if (strcmp(name, table[i].name) == 0)
-			return &table[i];
-	return NULL;
-}
-
-static int unknown(const char *name, struct error *err)
-{
-	struct suggest s = suggest_begin(name);
-
-	for (size_t i = 0; i < TABLE_COUNT; i++)
-		if (table[i].kind != REFUSED)
-			suggest_offer(&s, table[i].name);
-	if (s.best)
-		return error_set(err, -EINVAL, "unknown option \"%s\"; did you mean \"%s\"?", name, s.best);
-	return error_set(err, -EINVAL, "unknown option \"%s\"", name);
-}
-
-static int store(struct options *o, const struct option *opt, const char *value, struct error *err)
-{
-	void *place = (char *)o + opt->place;
-
-	if (opt->kind == PATHS)
-		return push_path(o, place, value, err);
-	if (opt->kind != FLAG)
-		return opt->set(o, value, err);
-	*(bool *)place = true;
-	return 0;
-}
-
-/* One option, `value` NULL when it has none. */
-static int apply(struct options *o, const char *name, const char *value, struct error *err)
-{
-	const struct option *opt = find(name);
-	int rc;
-
-	if (!opt)
-		return is_ignored(name) ? 0 : unknown(name, err);
-	if (opt->kind == REFUSED)
-		return error_set(err, -EINVAL, "option \"%s\" is refused: %s", name, opt->help);
-	if (opt->kind == FLAG && value)
-		return error_set(err, -EINVAL, "option \"%s\" takes no value, found \"%s\"", name, value);
-	if (opt->kind != FLAG && !value)
-		return error_set(err, -EINVAL, "option \"%s\" needs a value: %s=%s", name, name, opt->arg);
-	if (opt->kind != LIST && opt->kind != PATHS && (o->seen >> (opt - table) & 1))
-		return error_set(err, -EINVAL, "option \"%s\" is given twice", name);
-	o->seen |= UINT64_C(1) << (opt - table);
-	rc = store(o, opt, value, err);
-	return rc < 0 ? error_prefix(err, rc, "option \"%s\"", name) : 0;
-}
 
 /* `name` or `name=value`; the text is the arena's and is cut at the sign. */
 static int apply_item(struct options *o, char *item, struct error *err)
@@ -276,7 +13,7 @@ static int apply_item(struct options *o, char *item, struct error *err)
 
 	if (value)
 		*value++ = '\0';
-	return *item ? apply(o, item, value, err) : error_set(err, -EINVAL, "an option without a name before \"=\"");
+	return *item ? option_give(o, item, value, err) : error_set(err, -EINVAL, "an option without a name before \"=\"");
 }
 
 /* The text of one -o: items between commas, escapes undone. Empty items are stepped over, as mount(8) does. */
@@ -322,17 +59,15 @@ static int parse_long(struct options *o, struct walk *w, struct error *err)
 {
 	const char *arg = w->argv[w->at], *value = NULL;
 	char *name = arena_strndup(o->arena, arg + 2, strlen(arg + 2));
-	const struct option *opt;
 	int rc = 0;
 
 	if (!name)
 		return error_nomem(err);
 	if (strchr(name, '='))
 		return apply_item(o, name, err);
-	opt = find(name);
-	if (opt && opt->kind != FLAG && opt->kind != REFUSED)
+	if (option_takes_value(name))
 		rc = take_value(w, arg, &value, err);
-	return rc < 0 ? rc : apply(o, name, value, err);
+	return rc < 0 ? rc : option_give(o, name, value, err);
 }
 
 static int parse_dash(struct options *o, struct walk *w, struct error *err)
@@ -348,11 +83,11 @@ static int parse_dash(struct options *o, struct walk *w, struct error *err)
 		return rc < 0 ? rc : parse_list(o, text, err);
 	}
 	if (strcmp(arg, "-f") == 0)
-		return apply(o, "foreground", NULL, err);
+		return option_give(o, "foreground", NULL, err);
 	if (strcmp(arg, "-d") == 0)
-		return apply(o, "debug", NULL, err);
+		return option_give(o, "debug", NULL, err);
 	if (strcmp(arg, "-h") == 0)
-		return apply(o, "help", NULL, err);
+		return option_give(o, "help", NULL, err);
 	return error_set(err, -EINVAL, "unknown option \"%s\"", arg);
 }
 
@@ -386,7 +121,7 @@ int options_parse(int argc, char *const *argv, struct options *o, struct error *
 		else if (!ended && arg[0] == '-' && arg[1])
 			rc = parse_dash(o, &w, err);
 		else
-			rc = push(o, &o->args, arg, err);
+			rc = option_push(o, &o->args, arg, err);
 	}
 	return rc < 0 ? rc : check(o, err);
 }
@@ -406,31 +141,8 @@ int options_take_point(struct options *o, struct error *err)
 	if (o->args.count == 0 || o->args.count + given.count < 2)
 		return error_set(err, -EINVAL, "expected SOURCE and MOUNTPOINT");
 	for (uint32_t i = 0; i + 1 < o->args.count && rc == 0; i++)
-		rc = push_path(o, &o->source, o->args.item[i], err);
+		rc = option_push_path(o, &o->source, o->args.item[i], err);
 	for (uint32_t i = 0; i < given.count && rc == 0; i++)
-		rc = push(o, &o->source, given.item[i], err);
+		rc = option_push(o, &o->source, given.item[i], err);
 	return rc < 0 ? rc : value_point(o->args.item[o->args.count - 1], o->arena, &o->mountpoint, err);
-}
-
-static void help_one(FILE *out, const struct option *opt)
-{
-	char left[64];
-
-	snprintf(left, sizeof(left), "%s%s%s", opt->name, opt->arg ? "=" : "", opt->arg ? opt->arg : "");
-	fprintf(out, "  %-22s ", left);
-	for (const char *p = opt->help; *p; p++) {
-		fputc(*p, out);
-		if (*p == '\n')
-			fprintf(out, "%25s", "");
-	}
-	fputc('\n', out);
-}
-
-void options_help(FILE *out)
-{
-	fputs("Options, as `-o a=1,b`, several -o, or each as `--a 1`; `\\,` is a comma in a value:\n", out);
-	for (size_t i = 0; i < TABLE_COUNT; i++)
-		if (table[i].kind != REFUSED)
-			help_one(out, &table[i]);
-	fputs("What mount(8) and fstab add (ro, rw, defaults, _netdev, nofail, x-* ...) is known and changes nothing.\n", out);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Options of the command line, of mount(8) and of fstab, in one grammar: `-o a=1,b` or `--a 1`, `--a=1`, `--b`, anywhere among
- * the arguments, until `--`. Commas split; `\,` and `\\` are the only escapes; colons mean nothing. One table (options.c)
+ * the arguments, until `--`. Commas split; `\,` and `\\` are the only escapes; colons mean nothing. One table (option.c)
  * says what there is, and the help is printed from it.
  *
  * Invariants of parsed options: nothing unknown, nothing twice but lists, every value inside its range, paths absolute.
@@ -11,7 +11,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/types.h>
 
 #include "fs/value.h"
@@ -70,8 +69,5 @@ void options_free(struct options *o);
 
 /* Splits the arguments into SOURCE... and MOUNTPOINT. -EINVAL when there is no source or no mount point. */
 int options_take_point(struct options *o, struct error *err);
-
-/* Prints the table. */
-void options_help(FILE *out);
 
 #endif

@@ -2,14 +2,14 @@
 /* See verbs.h. */
 #include <string.h>
 
-#include "fs/options.h"
+#include "fs/option.h"
 #include "fs/suggest.h"
 #include "fs/verbs.h"
 
 static int help_main(int argc, char **argv);
 
 static const struct verb table[] = {
-	{ "mount", "[-f] SOURCE... MOUNTPOINT [-o OPTIONS]", "show a distributed checkpoint as one model directory", mount_main, options_help },
+	{ "mount", "[-f] SOURCE... MOUNTPOINT [-o OPTIONS]", "show a distributed checkpoint as one model directory", mount_main, option_help },
 	{ "umount", "MOUNTPOINT", "end a mount, or clear away a dead one", umount_main, NULL },
 	{ "merge-strategy", "DIR FILE", "write the strategies of all stages as one file, for MindSpore", merge_main, NULL },
 	{ "help", "[VERB]", "this text, or all about a verb", help_main, NULL },
