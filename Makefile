@@ -5,7 +5,7 @@ VERSION := 0.1.0
 B       ?= build
 PREFIX  ?= /usr/local
 CC      ?= cc
-PKG     := fuse3 libcjson libxxhash
+PKG     := fuse3 libcjson libxxhash zlib
 
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wconversion
 CPPFLAGS := -I. -I$(B) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=312 -DGATHERFS_VERSION='"$(VERSION)"'
@@ -118,7 +118,7 @@ help: ## this list
 
 # Setting up. Nothing is run as root, and nothing is fetched, when nothing is missing.
 DEBIAN := build-essential pkg-config fuse3 libfuse3-dev libcjson-dev libxxhash-dev nanopb libnanopb-dev protobuf-compiler \
-          libcriterion-dev python3 python3-venv
+          libcriterion-dev zlib1g-dev python3 python3-venv
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 
 setup: fuse debian .venv/check/ready
