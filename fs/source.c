@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,8 +30,13 @@ void source_list_free(struct sources *s)
 {
 	if (!s)
 		return;
-	for (uint32_t i = 0; i < s->count; i++)
+	for (uint32_t i = 0; i < s->count; i++) {
+		void *map = atomic_load(s->list[i].map);
+
+		if (map)
+			munmap(map, s->list[i].stamp.size);
 		close(s->list[i].fd);
+	}
 	arena_free(s->arena);
 	free(s->list);
 	free(s);
@@ -98,7 +105,8 @@ int source_open(struct sources *s, const char *path, uint32_t *index, struct err
 	if (rc < 0)
 		return rc;
 	source.path = arena_strndup(s->arena, path, strlen(path));
-	if (!source.path)
+	source.map = arena_alloc(s->arena, 1, sizeof(*source.map));
+	if (!source.path || !source.map)
 		return error_nomem(err);
 	source.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a pipe without a writer must not block the mount */
 	if (source.fd < 0)
@@ -113,7 +121,20 @@ int source_open(struct sources *s, const char *path, uint32_t *index, struct err
 	return 0;
 }
 
-int source_read(const struct source *source, uint64_t offset, void *buf, uint64_t len, struct error *err)
+int source_splice(struct sources *s, uint32_t index, const struct ckpt_splice *splices, uint64_t count, struct error *err)
+{
+	struct ckpt_splice *own = arena_alloc(s->arena, count, sizeof(*own));
+
+	if (!own)
+		return error_nomem(err);
+	if (count)
+		memcpy(own, splices, count * sizeof(*own));
+	s->list[index].splices = own;
+	s->list[index].splice_count = count;
+	return 0;
+}
+
+static int read_file(const struct source *source, uint64_t offset, void *buf, uint64_t len, struct error *err)
 {
 	uint64_t done = 0;
 
@@ -132,6 +153,48 @@ int source_read(const struct source *source, uint64_t offset, void *buf, uint64_
 		done += (uint64_t)n;
 	}
 	return 0;
+}
+
+/* The splice that `address` lies in, or NULL. */
+static const struct ckpt_splice *find_splice(const struct source *source, uint64_t address)
+{
+	uint64_t lo = 0, hi = source->splice_count; /* those before lo begin at or before the address, those from hi on behind it */
+
+	while (lo < hi) {
+		uint64_t mid = lo + (hi - lo) / 2;
+
+		if (source->splices[mid].logical <= address)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == 0 || address - source->splices[lo - 1].logical >= source->splices[lo - 1].len)
+		return NULL;
+	return &source->splices[lo - 1];
+}
+
+static int read_spliced(const struct source *source, uint64_t address, char *buf, uint64_t len, struct error *err)
+{
+	uint64_t skip, n;
+	int code = 0;
+
+	for (; code == 0 && len > 0; address += n, buf += n, len -= n) {
+		const struct ckpt_splice *s = find_splice(source, address);
+
+		if (!s)
+			return error_set(err, -EIO, "%s: address %" PRIu64 " stands for nothing", source->path, address);
+		skip = address - s->logical;
+		n = len < s->len - skip ? len : s->len - skip;
+		code = read_file(source, s->physical + skip, buf, n, err);
+	}
+	return code;
+}
+
+int source_read(const struct source *source, uint64_t offset, void *buf, uint64_t len, struct error *err)
+{
+	if (source->splice_count && offset >= source->stamp.size)
+		return read_spliced(source, offset, buf, len, err);
+	return read_file(source, offset, buf, len, err);
 }
 
 static int changed(const struct source *source, const char *field, uint64_t expected, uint64_t found, struct error *err)

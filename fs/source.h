@@ -4,6 +4,9 @@
  * gives its old bytes. A stamp (device, inode, size, mtime of the open descriptor) tells whether a file is still the one that
  * the model was built from; ctime is no part of it, because a finishing save (chmod, rename) and a rotation (unlink) change it.
  *
+ * A source may have addresses beyond its end, each of which stands for another place in the file: a tensor that a .ckpt file holds in
+ * several slices is one range of them.
+ *
  * Invariants: a source is a regular file; its number never changes; the list is read-only once the model is built. Opening is
  * for one thread, everything else for any.
  */
@@ -15,6 +18,7 @@
 #include <time.h>
 
 #include "layout/arena.h"
+#include "layout/ckpt.h"
 #include "layout/error.h"
 
 struct source_stamp {
@@ -28,6 +32,9 @@ struct source {
 	int fd;           /* owned by the list */
 	const char *path; /* as it was opened; owned by the list */
 	struct source_stamp stamp;
+	const struct ckpt_splice *splices; /* [splice_count] what addresses from stamp.size on stand for, by logical; owned by the list */
+	uint64_t splice_count;
+	_Atomic(void *) *map; /* where the whole file is mapped, NULL until mapped_rows() needs it; the list's, like the mapping */
 	mode_t mode;      /* permission bits */
 	uid_t uid;
 	gid_t gid;
@@ -49,7 +56,10 @@ void source_list_free(struct sources *sources);
  */
 int source_open(struct sources *sources, const char *path, uint32_t *index, struct error *err);
 
-/* Reads exactly [offset, offset + len) into buf. -EIO when the file ends before, or the errno of pread. */
+/* Gives source `index` addresses beyond its end (ckpt.h says what they must be); copies them. 0 or -ENOMEM. */
+int source_splice(struct sources *sources, uint32_t index, const struct ckpt_splice *splices, uint64_t count, struct error *err);
+
+/* Reads exactly [offset, offset + len) into buf. -EIO when the file ends before or an address stands for nothing, or the errno of pread. */
 int source_read(const struct source *source, uint64_t offset, void *buf, uint64_t len, struct error *err);
 
 /* 0 while the open file is as stamped; else -EIO (or the errno of fstat) and a message with the field, expected and found. */
