@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel sends SIGBUS to the thread that touches a page of a mapping that the file no longer has, or that cannot be read from
+ * the disk. The handler is installed once and stays; it jumps back when the address belongs to the mapping of this thread, and
+ * gives every other SIGBUS its default action.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "fs/mapped.h"
+
+#define SMALL (UINT64_C(16) << 20) /* bytes: a smaller file is read along as the kernel thinks best */
+
+/* The mapping that a thread works on. */
+struct guard {
+	sigjmp_buf back;
+	struct bytes file;
+};
+
+/* A signal handler has no argument of ours: this is how it finds what its thread does. */
+static __thread struct guard *volatile active;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	struct guard *g = active;
+
+	(void)context;
+	if (g && info->si_code > 0 && (uintptr_t)info->si_addr - (uintptr_t)g->file.ptr < g->file.len)
+		siglongjmp(g->back, 1);
+	signal(sig, SIG_DFL);
+	if (info->si_code <= 0) /* sent by somebody; a fault comes again by itself */
+		raise(sig);
+}
+
+static void install(void)
+{
+	struct sigaction action = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGBUS, &action, NULL);
+}
+
+/* True when fn came to its end, with its result in *code. */
+static bool guarded(struct bytes file, int (*fn)(struct bytes, void *), void *arg, int *code)
+{
+	struct guard g = { .file = file };
+
+	if (sigsetjmp(g.back, 1) != 0) {
+		active = NULL;
+		return false;
+	}
+	active = &g;
+	*code = fn(file, arg);
+	active = NULL;
+	return true;
+}
+
+int mapped_call(const struct source *s, int (*fn)(struct bytes, void *), void *arg, struct error *err)
+{
+	static const uint8_t nothing;
+	struct error change;
+	void *map = NULL;
+	int code = 0;
+	bool done;
+
+	pthread_once(&once, install);
+	if (s->stamp.size)
+		map = mmap(NULL, s->stamp.size, PROT_READ, MAP_SHARED, s->fd, 0);
+	if (map == MAP_FAILED)
+		return error_set(err, -errno, "%s: mapping it: %s", s->path, strerror(errno));
+	if (s->stamp.size >= SMALL)
+		madvise(map, s->stamp.size, MADV_RANDOM); /* or each page would bring its neighbours, which nobody wants */
+	done = guarded((struct bytes){ map ? map : &nothing, s->stamp.size }, fn, arg, &code);
+	if (map)
+		munmap(map, s->stamp.size);
+	if (source_unchanged(s, &change) < 0)
+		return error_set(err, -EIO, "%s", change.msg);
+	return done ? code : error_set(err, -EIO, "%s: reading it failed while it was mapped", s->path);
+}
+
+/* The kept mapping of the whole file. Two threads may make one at the same time; one of them wins. */
+static int keep(const struct source *s, const uint8_t **out, struct error *err)
+{
+	void *map = atomic_load(s->map), *none = NULL;
+
+	if (!map) {
+		map = mmap(NULL, s->stamp.size, PROT_READ, MAP_SHARED, s->fd, 0);
+		if (map == MAP_FAILED)
+			return error_set(err, -errno, "%s: mapping it: %s", s->path, strerror(errno));
+		if (!atomic_compare_exchange_strong(s->map, &none, map)) {
+			munmap(map, s->stamp.size);
+			map = none;
+		}
+	}
+	*out = map;
+	return 0;
+}
+
+/* What copying rows needs. */
+struct copying {
+	const struct run *run;
+	uint8_t *dst;
+};
+
+static int copy(struct bytes file, void *arg)
+{
+	const struct copying *c = arg;
+	const struct run *run = c->run;
+
+	for (uint64_t i = 0; i < run->rows; i++)
+		memcpy(c->dst + i * run->dst_stride, file.ptr + run->src + i * run->src_stride, run->len);
+	return 0;
+}
+
+int mapped_rows(const struct source *s, const struct run *run, uint8_t *dst, struct error *err)
+{
+	struct copying c = { run, dst };
+	const uint8_t *map;
+	int code = keep(s, &map, err);
+
+	if (code < 0)
+		return code;
+	pthread_once(&once, install);
+	if (!guarded((struct bytes){ map, s->stamp.size }, copy, &c, &code))
+		return error_set(err, -EIO, "%s: ends before byte %llu, or cannot be read there", s->path,
+				 (unsigned long long)(run->src + (run->rows - 1) * run->src_stride + run->len));
+	return code;
+}
