@@ -5,8 +5,8 @@
  * each shard, so a batch has one span for each source, one pread reads it, and the rows are copied apart in memory. One pread
  * for each row was ten times slower, and mapped sources, which would save a copy, can fault under a truncation.
  *
- * Where the rows of a source are far apart (an inner axis is split), reading what lies between them would cost more than the
- * system calls that it saves; those rows are read one by one.
+ * Where the rows of a source are far apart (an inner axis is split), reading what lies between them would cost more than it saves;
+ * those rows are copied from a mapping, under a guard against a file that ends under it.
  */
 #include <assert.h>
 #include <errno.h>
@@ -14,12 +14,14 @@
 #include <string.h>
 
 #include "fs/gather.h"
+#include "fs/mapped.h"
 #include "layout/plan.h"
 
 #define STAGING (UINT64_C(256) << 10) /* bytes: more was no faster, and each thread has its own */
 #define DIRECT_MIN 16384            /* bytes: a shorter contiguous run is cheaper as a part of its neighbours' span */
 #define GAP_MAX 4096                /* bytes between two runs that are read along rather than read around */
-#define STRIDE_GAP_MAX 8192         /* bytes between two rows, likewise: about what a system call costs */
+#define STRIDE_GAP_MAX 512          /* bytes between two rows, likewise; more is copied from a mapping */
+#define ROW_MIN 65536               /* bytes: a longer row that is far from the next is worth a system call */
 #define RUNS 256
 #define SPANS 64
 #define TOUCHED 64
@@ -94,19 +96,22 @@ static int touch(struct gather *g, uint32_t number)
 	return rc;
 }
 
-/* Reads from a source. A short file is reported as what it is, a changed one, when the stamp says so. */
-static int read_source(struct gather *g, uint32_t number, uint64_t offset, void *buf, uint64_t len)
+/* Tells of a failed read as what it is, a changed file, when the stamp says so. */
+static int fail_at(struct gather *g, uint32_t number, int rc)
 {
-	const struct source *source = source_of(g, number);
-	int rc = source_read(source, offset, buf, len, g->err);
 	struct error change;
 
-	if (rc == 0)
-		return touch(g, number);
 	g->bad = number;
-	if (source_unchanged(source, &change) < 0)
+	if (source_unchanged(source_of(g, number), &change) < 0)
 		*g->err = change;
 	return rc;
+}
+
+static int read_source(struct gather *g, uint32_t number, uint64_t offset, void *buf, uint64_t len)
+{
+	int rc = source_read(source_of(g, number), offset, buf, len, g->err);
+
+	return rc < 0 ? fail_at(g, number, rc) : touch(g, number);
 }
 
 static int flush_direct(struct gather *g)
@@ -117,12 +122,17 @@ static int flush_direct(struct gather *g)
 	return run.rows ? read_source(g, run.source, run.src, g->range->dst + run.dst, run.len) : 0;
 }
 
-/* Reads each row of a run whose rows are far apart. */
+/* Long rows: a system call each is nothing beside copying them. Addresses beyond a file's end are in no mapping. */
 static int read_rows(struct gather *g, const struct run *run)
 {
+	const struct source *source = source_of(g, run->source);
 	uint8_t *dst = g->range->dst + run->dst;
 	int rc = 0;
 
+	if (run->len < ROW_MIN && run->src < source->stamp.size) {
+		rc = mapped_rows(source, run, dst, g->err);
+		return rc < 0 ? fail_at(g, run->source, rc) : touch(g, run->source);
+	}
 	for (uint64_t i = 0; i < run->rows && rc == 0; i++)
 		rc = read_source(g, run->source, run->src + i * run->src_stride, dst + i * run->dst_stride, run->len);
 	return rc;

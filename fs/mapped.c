@@ -121,7 +121,7 @@ static int copy(struct bytes file, void *arg)
 int mapped_rows(const struct source *s, const struct run *run, uint8_t *dst, struct error *err)
 {
 	struct copying c = { run, dst };
-	const uint8_t *map;
+	const uint8_t *map = NULL;
 	int code = keep(s, &map, err);
 
 	if (code < 0)

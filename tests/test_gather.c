@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -398,4 +399,27 @@ Test(gather, problems_are_bounded)
 	cr_assert_not(problem_get(p, PROBLEM_MAX, &got));
 	cr_assert_eq(problem_more(p), 30);
 	problem_list_free(p);
+}
+
+/* Rows that come from a mapping: a file cut off before them faults there, and one cut off just behind them still has changed. */
+Test(gather, mapped_source_that_is_cut_off)
+{
+	static const struct shape strided = { "a narrow block of rows", 1, 3000, 8192, 1, 1, 1, 1, 4, 1 };
+	static const off_t left[] = { 0, 100, 4096, 3000 * 8192 / 2 + 77, 3000 * 8192 - 1 };
+
+	for (size_t i = 0; i < COUNT(left); i++) {
+		struct world w = make(strided);
+		struct error err = { "" };
+		uint32_t source = 999;
+		char path[128];
+
+		snprintf(path, sizeof(path), "%s/0", w.dir);
+		cr_assert_eq(gather_all(&w, &source, &err), 0, "%s", err.msg);
+		cr_assert_not_null(atomic_load(w.model->sources->list[0].map), "a weak test: nothing was mapped");
+		cr_assert_eq(truncate(path, left[i]), 0);
+		cr_assert_eq(gather_all(&w, &source, &err), -EIO, "cut to %ld", (long)left[i]);
+		cr_assert(strstr(err.msg, "changed since it was mounted: size"), "cut to %ld: %s", (long)left[i], err.msg);
+		cr_assert_eq(source, 0);
+		unmake(&w);
+	}
 }
