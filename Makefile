@@ -125,7 +125,7 @@ setup: fuse debian .venv/check/ready
 setup-clients: debian .venv/clients/ready
 
 fuse:
-	@(exec 3<>/dev/fuse) 2>/dev/null || { echo "gatherfs: /dev/fuse is missing or may not be opened here, and every mount needs it" >&2; exit 1; }
+	@[ -c /dev/fuse ] && (exec 3<>/dev/fuse) 2>/dev/null || { echo "gatherfs: /dev/fuse is missing or may not be opened here, and every mount needs it" >&2; exit 1; }
 
 debian:
 	@missing=; for p in $(DEBIAN); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \

@@ -83,29 +83,43 @@ def daemons(point):
 
 
 class Mount:
-    """A mount for the time of a `with` block; the value is its path."""
+    """A mount for the time of a `with` block; the value is its path. Under sanitizers the daemon stays in the foreground, unless
+    `detached`: what UndefinedBehaviorSanitizer says goes to the standard error stream, which a detached daemon has closed."""
 
-    def __init__(self, source, *options, point=None):
-        self.args, self.point, self.made = [source], point, point is None
-        for option in options:
-            self.args += ["-o", option]
+    def __init__(self, source, *options, point=None, detached=False):
+        self.source, self.point, self.made = source, point, point is None
+        self.options = [arg for option in options for arg in ("-o", option)]
+        self.foreground, self.process = SLOW > 1 and not detached, None
 
     def __enter__(self):
         self.point = self.point or tempfile.mkdtemp(prefix="mnt-")
-        code, out, err = gatherfs("mount", self.args[0], self.point, *self.args[1:])
+        code, said = self.stay() if self.foreground else gatherfs("mount", self.source, self.point, *self.options)[::2]
         if code != 0:
             if self.made:
                 os.rmdir(self.point)
-            raise AssertionError(f"mount said {code}: {err}{out}")
-        self.said = err
+            raise AssertionError(f"mount said {code}: {said}")
         need(mounted(self.point), "mount returned 0, but nothing is mounted")
         return self.point
+
+    def stay(self):
+        """Starts a daemon in the foreground: (0, "") once it is mounted, or its exit code and what it said."""
+        self.log = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = subprocess.Popen([PROGRAM, "mount", "-f", self.source, self.point, *self.options], stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=self.log)
+        wait_for(lambda: mounted(self.point) or self.process.poll() is not None, "the mount")
+        return (self.process.returncode or 0, self.said()) if self.process.poll() is not None else (0, "")
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()
 
     def __exit__(self, *exc):
         if mounted(self.point):
             unmount(self.point)
         if self.made:
             os.rmdir(self.point)
+        if self.process:
+            equal(self.process.wait(10 * SLOW), 0, f"exit code of the daemon, which said: {self.said()}")
 
 
 def refused(*args, parts=(), code=1, cwd=None):

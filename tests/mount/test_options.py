@@ -137,7 +137,7 @@ def test_signals_end_the_mount(tmp):
 def test_daemon_lets_go(tmp):
     """The daemon holds no stream, folder or terminal of its caller: a pipe to `mount` closes when mount returns."""
     source, point = saved(tmp), tempfile.mkdtemp(prefix="mnt-")
-    with lib.Mount(source, point=point):
+    with lib.Mount(source, point=point, detached=True):
         pid, = lib.daemons(point)
         for fd in (0, 1, 2):
             lib.need(os.readlink(f"/proc/{pid}/fd/{fd}").startswith("/dev/null"), f"stream {fd} is {os.readlink(f'/proc/{pid}/fd/{fd}')}")
