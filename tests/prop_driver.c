@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The C side of tests/property.py: from strategy files and rank files in memory to the images of the unified view, by
- * liblayout.a alone. It plans and copies with the simplest loop there is, so that a wrong run cannot be hidden by a clever copy.
+ * The C side of tests/property.py: from strategy files and rank files in memory to the images of the unified view and of a rank
+ * view, by liblayout.a alone.
  *
  * Protocol, all numbers little-endian u64 on a pipe. Case: seed, part_size, index, strategy files {kind, len, bytes}, rank
- * files {rank, len, bytes}, each list after its count. Answer: 0 and the images {len, path, len, bytes} after their count, or 1
- * (refused) or 2 (a range differs from the same range of the whole: our bug) and a message {len, bytes}. End of input ends it.
+ * files {rank, len, bytes}, the target's strategy files, the target's ranks to show, each list after its count. An answer: 0 and the
+ * images {len, path, len, bytes} after their count, or 1 (refused) or 2 (our bug: a range differs from the same range of the whole,
+ * or a view of a view from the direct one) and a message {len, bytes}. The first answer is of the unified view; the second, unless the
+ * first was no 0, of the rank view. End of input ends it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,32 +15,21 @@
 #include <string.h>
 
 #include "layout/checkpoint.h"
-#include "layout/plan.h"
 #include "layout/view.h"
-
-#define RANGES 24 /* ranges of each image to compare with the whole */
-
-struct file {
-	uint64_t tag; /* a strategy's kind (0 protobuf, 1 JSON), or a rank */
-	struct bytes bytes;
-};
-
-struct files {
-	struct file *at;
-	uint64_t count;
-};
+#include "tests/prop_gather.h"
 
 struct input {
 	uint64_t seed, part_size, index;
-	struct files strategies, ranks;
+	struct files strategies, ranks, targets, shown;
 };
 
-static void *must(void *ptr)
-{
-	if (!ptr)
-		abort();
-	return ptr;
-}
+/* A checkpoint, and the files that its pieces lie in. */
+struct model {
+	struct checkpoint *ckpt;
+	const struct strategy *strategy;
+	const struct files *files;
+	enum checkpoint_kind kind;
+};
 
 static uint64_t get(void)
 {
@@ -101,96 +92,45 @@ static int unite(const struct files *files, struct arena *arena, struct strategy
 	return files->count ? strategy_unite(parsed, files->count, arena, out, err) : 0;
 }
 
-static int add_file(struct checkpoint_builder *builder, const struct file *f, uint32_t source, struct arena *arena, struct error *err)
+static int parse(const struct file *f, struct arena *arena, struct safetensors *st, struct error *err)
 {
 	struct bytes header = { .ptr = f->bytes.ptr + 8 };
-	struct checkpoint_file file = { .rank = (uint32_t)f->tag, .source = source };
-	struct safetensors st;
 	int rc = safetensors_length((struct bytes){ f->bytes.ptr, f->bytes.len < 8 ? f->bytes.len : 8 }, f->bytes.len, &header.len, err);
 
-	if (rc == 0)
-		rc = safetensors_parse(header, f->bytes.len, arena, &st, err);
-	file.path = must(arena_printf(arena, "rank_%d", (int)f->tag));
+	return rc < 0 ? rc : safetensors_parse(header, f->bytes.len, arena, st, err);
+}
+
+static bool is_weights(const struct file *f)
+{
+	return !f->path || strstr(f->path, ".safetensors") + strlen(".safetensors") == f->path + strlen(f->path);
+}
+
+static int add_file(struct checkpoint_builder *builder, const struct file *f, uint32_t source, struct arena *arena, struct error *err)
+{
+	struct checkpoint_file file = { .path = f->path, .rank = (uint32_t)f->tag, .source = source };
+	struct safetensors st;
+	int rc = parse(f, arena, &st, err);
+
+	if (!file.path)
+		file.path = must(arena_printf(arena, "rank_%d", (int)f->tag));
+	file.outside = strcmp(file.path, "hyper_param.safetensors") == 0;
 	return rc < 0 ? rc : checkpoint_add(builder, &file, &st, err);
 }
 
-static int load(const struct input *in, struct arena *arena, struct checkpoint **out, struct error *err)
+static int load(struct model *m, struct arena *arena, struct error *err)
 {
-	struct checkpoint_options options = { .kind = CHECKPOINT_SHARDED };
-	struct checkpoint_builder *builder;
-	struct strategy *strategy;
-	int rc = unite(&in->strategies, arena, &strategy, err);
+	struct checkpoint_options options = { .kind = m->kind, .strategy = m->strategy };
+	struct checkpoint_builder *builder = must(checkpoint_begin(arena, &options));
+	int rc = 0;
 
-	if (rc < 0)
-		return rc;
-	options.strategy = strategy;
-	if (!strategy)
-		options.kind = CHECKPOINT_REPLICATED;
-	builder = must(checkpoint_begin(arena, &options));
-	for (uint64_t i = 0; rc == 0 && i < in->ranks.count; i++)
-		rc = add_file(builder, &in->ranks.at[i], (uint32_t)i, arena, err);
+	for (uint64_t i = 0; rc == 0 && i < m->files->count; i++)
+		if (is_weights(&m->files->at[i]))
+			rc = add_file(builder, &m->files->at[i], (uint32_t)i, arena, err);
 	if (rc < 0) {
 		checkpoint_abandon(builder);
 		return rc;
 	}
-	return checkpoint_finish(builder, out, err);
-}
-
-/* Copies [offset, offset + len) of the image to `dst`; the number of bytes that the runs claim, or UINT64_MAX for one outside its file. */
-static uint64_t gather(const struct image *image, const struct files *ranks, uint64_t offset, uint64_t len, uint8_t *dst)
-{
-	uint64_t total = 0, last = 0;
-	struct plan plan;
-	struct run r;
-
-	plan_begin(&plan, image, offset, len);
-	while (plan_next(&plan, &r)) {
-		if (r.len == 0 || r.rows == 0 || r.dst < last)
-			return UINT64_MAX;
-		last = r.dst;
-		for (uint64_t row = 0; row < r.rows; row++) {
-			uint64_t src = r.src + row * r.src_stride, to = r.dst + row * r.dst_stride;
-
-			if (to > len || r.len > len - to)
-				return UINT64_MAX;
-			if (r.literal)
-				memcpy(dst + to, r.literal, r.len);
-			else if (r.source >= ranks->count || src > ranks->at[r.source].bytes.len || r.len > ranks->at[r.source].bytes.len - src)
-				return UINT64_MAX;
-			else
-				memcpy(dst + to, ranks->at[r.source].bytes.ptr + src, r.len);
-			total += r.len;
-		}
-	}
-	return total;
-}
-
-static uint64_t draw(uint64_t *state, uint64_t below)
-{
-	*state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (*state >> 33) % below;
-}
-
-/* Ranges of 1 byte, of a page, to the end, and of any size: each must equal the same range of the whole, and be claimed exactly once. */
-static int compare_ranges(const struct image *image, const struct files *ranks, const uint8_t *whole, uint64_t *seed)
-{
-	for (int i = 0; i < RANGES; i++) {
-		uint64_t at = draw(seed, image->size), left = image->size - at, len = left;
-		uint8_t *part;
-
-		if (i % 4 == 1 && (at = at / 4096 * 4096, left = image->size - at) > 0)
-			len = left < 4096 ? left : 4096;
-		else if (i % 4 != 0)
-			len = i % 4 == 2 ? 1 : 1 + draw(seed, left < 600 ? left : 600);
-		part = must(malloc(len));
-		for (uint64_t b = 0; b < len; b++)
-			part[b] = (uint8_t)~whole[at + b];
-		bool same = gather(image, ranks, at, len, part) == len && memcmp(part, whole + at, len) == 0;
-		free(part);
-		if (!same)
-			return i + 1;
-	}
-	return 0;
+	return checkpoint_finish(builder, &m->ckpt, err);
 }
 
 static void answer_message(uint64_t status, const char *message)
@@ -199,58 +139,175 @@ static void answer_message(uint64_t status, const char *message)
 	put_bytes(message, strlen(message));
 }
 
-static void answer(const struct view *view, const struct input *in)
+static void answer_files(const struct files *files)
 {
-	uint8_t **whole = must(calloc(view->count + 1, sizeof(*whole)));
-	uint64_t seed = in->seed, i, bad = 0;
-	char message[200];
-
-	for (i = 0; i < view->count && !bad; i++) {
-		const struct image *image = view->files[i].image;
-
-		whole[i] = must(malloc(image->size + 1));
-		bad = gather(image, &in->ranks, 0, image->size, whole[i]) != image->size;
-		if (!bad && image->size)
-			bad = (uint64_t)compare_ranges(image, &in->ranks, whole[i], &seed) != 0;
+	put(0);
+	put(files->count);
+	for (uint64_t i = 0; i < files->count; i++) {
+		put_bytes(files->at[i].path, strlen(files->at[i].path));
+		put_bytes(files->at[i].bytes.ptr, files->at[i].bytes.len);
 	}
-	if (bad) {
-		snprintf(message, sizeof(message), "a range of %.100s is not that of the whole", view->files[i - 1].path);
-		answer_message(2, message);
-	} else {
-		put(0);
-		put(view->count);
-		for (i = 0; i < view->count; i++) {
-			put_bytes(view->files[i].path, strlen(view->files[i].path));
-			put_bytes(whole[i], view->files[i].image->size);
-		}
-	}
-	for (i = 0; i < view->count; i++)
-		free(whole[i]);
-	free(whole);
 }
 
-static void run_case(const struct input *in)
+/* True when `f` has the entry: name, type, shape, and the bytes that it has in `of`. */
+static bool has(const struct file *f, const struct safetensors *st, const struct safetensors_entry *e, const struct file *of,
+		const struct safetensors *of_st)
 {
-	struct view_options options = { .part_size = in->part_size, .index = in->index ? VIEW_INDEX_HF : VIEW_INDEX_MS };
-	struct arena *arena = must(arena_new());
-	struct checkpoint *ckpt;
+	for (uint64_t i = 0; i < st->count; i++) {
+		const struct safetensors_entry *x = &st->entries[i];
+
+		if (strcmp(x->name, e->name) == 0)
+			return x->dtype == e->dtype && x->axes == e->axes && memcmp(x->shape, e->shape, e->axes * sizeof(*e->shape)) == 0 &&
+			       memcmp(f->bytes.ptr + st->data_start + x->begin, of->bytes.ptr + of_st->data_start + e->begin, e->end - e->begin) == 0;
+	}
+	return false;
+}
+
+static bool is_outside(const struct model *m, const char *name)
+{
+	return checkpoint_find(m->ckpt->outside, m->ckpt->outside_count, name) != NULL;
+}
+
+/* Compares the tensors of two files; those outside the strategy are rank 0's in a merge, so they are left out. */
+static bool same_tensors(const struct model *m, const struct file *a, const struct file *b, struct arena *arena)
+{
+	struct safetensors x, y;
+	uint64_t counts[2] = { 0 };
+	struct error err;
+
+	if (parse(a, arena, &x, &err) < 0 || parse(b, arena, &y, &err) < 0)
+		return false;
+	for (uint64_t i = 0; i < y.count; i++)
+		counts[1] += !is_outside(m, y.entries[i].name);
+	for (uint64_t i = 0; i < x.count; i++) {
+		if (is_outside(m, x.entries[i].name))
+			continue;
+		counts[0]++;
+		if (!has(b, &y, &x.entries[i], a, &x))
+			return false;
+	}
+	return counts[0] == counts[1];
+}
+
+static int show_ranks(const struct model *m, const struct strategy *target, const struct files *shown, struct arena *arena, struct view *view,
+		      struct error *err)
+{
+	uint32_t *ranks = must(arena_alloc(arena, shown->count, sizeof(*ranks)));
+	struct view_rank_options options = { .target = target, .source = m->strategy, .ranks = ranks, .rank_count = shown->count,
+					     .prefix = "any", .counted = true, .epoch = 3, .step = 4 };
+
+	for (uint64_t i = 0; i < shown->count; i++)
+		ranks[i] = (uint32_t)shown->at[i].tag;
+	return view_ranks(m->ckpt, &options, arena, view, err);
+}
+
+/* A split of the merge `unified` is the direct split `direct`, but for what is outside the strategy. */
+static bool split_of_merge(const struct model *m, const struct files *unified, const struct files *direct, const struct input *in,
+			   const struct strategy *target, struct arena *arena, struct error *err)
+{
+	struct model merged = { .files = unified, .kind = CHECKPOINT_UNIFIED };
+	struct files split;
+	struct view view;
+
+	if (load(&merged, arena, err) < 0 || show_ranks(&merged, target, &in->shown, arena, &view, err) < 0)
+		return false;
+	error_set(err, 0, "they differ");
+	if (!gather_view(&view, unified, in->seed, arena, &split) || split.count != direct->count)
+		return false;
+	for (uint64_t i = 0; i < split.count; i++)
+		if (is_weights(&split.at[i]) && !same_tensors(m, &split.at[i], &direct->at[i], arena))
+			return false;
+	return true;
+}
+
+/* A merge of the split `direct`, which must be of all ranks, is the direct merge, but for the tensors that the target does not know. */
+static bool merge_of_split(const struct model *m, const struct files *direct, const struct strategy *target, uint64_t seed, struct arena *arena,
+			   struct error *err)
+{
+	struct model split = { .files = direct, .kind = CHECKPOINT_SHARDED, .strategy = target }, kept = *m;
+	struct view_options options = { .part_size = UINT64_MAX / 2 };
+	struct tensor *tensors = must(arena_alloc(arena, m->ckpt->count, sizeof(*tensors)));
+	struct checkpoint known = *m->ckpt;
+	struct files a, b;
+	struct view view;
+	uint64_t n = 0, ignored;
+
+	for (uint64_t i = 0; i < m->ckpt->count; i++)
+		if (strategy_find(target, m->ckpt->tensors[i].name, &ignored))
+			tensors[n++] = m->ckpt->tensors[i];
+	known.tensors = tensors;
+	known.count = n;
+	kept.ckpt = &known;
+	if (load(&split, arena, err) < 0 || view_unified(split.ckpt, &options, arena, &view, err) < 0)
+		return false;
+	error_set(err, 0, "they differ");
+	if (!gather_view(&view, direct, seed, arena, &a) || view_unified(&known, &options, arena, &view, err) < 0 ||
+	    !gather_view(&view, m->files, seed, arena, &b) || a.count != b.count)
+		return false;
+	return same_tensors(&kept, &a.at[0], &b.at[0], arena);
+}
+
+static void run_ranks(const struct input *in, const struct model *m, const struct files *unified, struct arena *arena)
+{
+	struct strategy *target;
+	struct files direct;
 	struct error err;
 	struct view view;
-	int rc = load(in, arena, &ckpt, &err);
 
-	if (rc == 0)
-		rc = view_unified(ckpt, &options, arena, &view, &err);
-	if (rc < 0)
+	if (unite(&in->targets, arena, &target, &err) < 0 || show_ranks(m, target, &in->shown, arena, &view, &err) < 0) {
 		answer_message(1, err.msg);
+		return;
+	}
+	error_set(&err, 0, "a range is not that of the whole");
+	if (!gather_view(&view, m->files, in->seed, arena, &direct))
+		error_prefix(&err, 0, "rank view");
+	else if (!split_of_merge(m, unified, &direct, in, target, arena, &err))
+		error_prefix(&err, 0, "split of the merge");
+	else if (in->shown.count == target->stages * target->per_stage && !merge_of_split(m, &direct, target, in->seed, arena, &err))
+		error_prefix(&err, 0, "merge of the split");
 	else
-		answer(&view, in);
-	fflush(stdout);
-	arena_free(arena);
+		return answer_files(&direct);
+	answer_message(2, err.msg);
+}
+
+static void run_case(const struct input *in, struct arena *arena)
+{
+	struct view_options options = { .part_size = in->part_size, .index = in->index ? VIEW_INDEX_HF : VIEW_INDEX_MS };
+	struct model m = { .files = &in->ranks };
+	struct strategy *strategy;
+	struct files unified;
+	struct error err;
+	struct view view;
+	int rc = unite(&in->strategies, arena, &strategy, &err);
+
+	m.strategy = strategy;
+	m.kind = strategy ? CHECKPOINT_SHARDED : CHECKPOINT_REPLICATED;
+	if (rc == 0)
+		rc = load(&m, arena, &err);
+	if (rc == 0)
+		rc = view_unified(m.ckpt, &options, arena, &view, &err);
+	if (rc < 0) {
+		answer_message(1, err.msg);
+	} else if (!gather_view(&view, m.files, in->seed, arena, &unified)) {
+		answer_message(2, "unified view: a range is not that of the whole");
+	} else {
+		answer_files(&unified);
+		run_ranks(in, &m, &unified, arena);
+	}
+}
+
+static void get_numbers(struct files *out)
+{
+	out->count = get();
+	out->at = must(calloc(out->count + 1, sizeof(*out->at)));
+	for (uint64_t i = 0; i < out->count; i++)
+		out->at[i].tag = get();
 }
 
 int main(void)
 {
 	for (int c; (c = getchar()) != EOF;) {
+		struct arena *arena = must(arena_new());
 		struct input in;
 
 		ungetc(c, stdin);
@@ -259,9 +316,15 @@ int main(void)
 		in.index = get();
 		get_files(&in.strategies);
 		get_files(&in.ranks);
-		run_case(&in);
+		get_files(&in.targets);
+		get_numbers(&in.shown);
+		run_case(&in, arena);
+		fflush(stdout);
+		arena_free(arena);
 		free_files(&in.strategies);
 		free_files(&in.ranks);
+		free_files(&in.targets);
+		free(in.shown.at);
 	}
 	return 0;
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Property test of layout/: scatter random checkpoints with numpy, gather them with the C code, compare every byte.
+"""Property test of layout/: scatter random checkpoints with numpy, gather them with the C code as one model and as the ranks of
+another random strategy, compare every byte.
 
 usage: property.py DRIVER [WORKERS]
 
 SEED=n gives other cases (the default is fixed), LAYOUTS=n how many layouts to compare at least, CASES=a-b only these cases of
 the seed. A failure prints the line that repeats it. The C driver (prop_driver.c) also compares random ranges of each image
-with the same range of the whole.
+with the same range of the whole, a split of the merge with the direct split, and a merge of the split with the direct merge.
 """
 import json
 import os
@@ -53,15 +54,21 @@ class Driver:
     def text(self):
         return self.read(self.number())
 
-    def ask(self, seed, part_size, index, strategies, ranks):
-        """({path: bytes}, None), or (None, message) when the checkpoint was refused."""
+    def ask(self, seed, part_size, index, case):
+        """Two answers, of the unified view and of the rank view; the second is None when the checkpoint was refused."""
         out = [u64(seed, part_size, index)]
-        for files in (strategies, ranks):
+        for files in (case.strategy_files(), case.rank_files(), case.target_files()):
             out.append(u64(len(files)))
             for tag, data in files:
                 out += [u64(tag, len(data)), data]
+        out.append(u64(len(case.target.ranks), *case.target.ranks))
         self.process.stdin.write(b"".join(out))
         self.process.stdin.flush()
+        unified = self.answer()
+        return unified, None if unified[1] else self.answer()
+
+    def answer(self):
+        """({path: bytes}, None), or (None, message) for a refusal."""
         status = self.number()
         if status == 0:
             return {self.text().decode(): self.text() for _ in range(self.number())}, None
@@ -108,11 +115,35 @@ def check_images(case, images, part_size, hf):
             compare("outside", safefile.read(images["hyper_param.safetensors"])[0], case.outside)
 
 
+def check_ranks(case, images):
+    want = {f"rank_{r}/{name}" for r in case.target.ranks for name in ("meta.json", f"any_rank_{r}-3_4.safetensors")}
+    need(set(images) == want, f"rank view: missing {sorted(want - images.keys())}, unexpected {sorted(images.keys() - want)}")
+    for rank in case.target.ranks:
+        tensors, meta, start = safefile.read(images[f"rank_{rank}/any_rank_{rank}-3_4.safetensors"])
+        need(start % 4096 == 0 and meta["format"] == "ms" and meta["remove_redundancy"] == "False", f"rank {rank}: {meta}, data at {start}")
+        compare(f"rank {rank}", tensors, case.target.slices(case, rank))
+        resume = json.loads(images[f"rank_{rank}/meta.json"])
+        need(resume == {"last_epoch": 3, "last_step": 4, "last_ckpt_file": f"any_rank_{rank}-3_4.safetensors"}, f"rank {rank}: {resume}")
+
+
+def check_target(case, images, refusal):
+    """Compares the rank view; the number of layouts compared."""
+    words = case.target.refused
+    if words:
+        need(refusal is not None, f"a target that does not fit was shown: {words}")
+        need(any(w.encode("unicode_escape").decode() in refusal.encode("unicode_escape").decode() or not w.isprintable() for w in words),
+             f"the refusal does not name what does not fit, {words}: {refusal}")
+        return 0
+    need(refusal is None, f"target refused: {refusal}")
+    check_ranks(case, images)
+    return case.target.count
+
+
 def check_case(driver, number):
     """Runs one case; the number of layouts that it compared."""
     case = Case(f"{SEED}/{number}")
     part_size, hf = case.rng.choice(PART_SIZES), case.rng.random() < 0.3
-    images, refusal = driver.ask(number, part_size, int(hf), case.strategy_files(), case.rank_files())
+    (images, refusal), ranks = driver.ask(number, part_size, int(hf), case)
     if case.missing:
         need(refusal is not None, f"{case.missing!r} has a block that is nowhere, but was shown")
         need(re.search(r"rank", refusal) and case.missing.encode("unicode_escape").decode() in refusal.encode("unicode_escape").decode()
@@ -120,7 +151,7 @@ def check_case(driver, number):
         return 0
     need(refusal is None, f"refused: {refusal}")
     check_images(case, images, part_size, hf)
-    return case.count
+    return case.count + check_target(case, *ranks)
 
 
 def work(program, numbers, target, queue):

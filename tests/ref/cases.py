@@ -8,88 +8,53 @@ them no bytes at all, so that a reader that takes a replica from elsewhere is ca
 import math
 import random
 
-import numpy as np
-
 from ref import safefile, strategy_pb
 from ref.algebra import Layout
+from ref.draws import Units, bytes_whole, random_layout
+from ref.targets import Target
 
 DTYPES = list(safefile.BITS)
 NAMES = ["w", "model.layers.{}.attention.wq.weight", "model.layers.{}.ffn-{}.w1", "adam_m.model.layers.{}.b", "嵌入.表.{}", "q\"uo\\te{}",
          "tab\there{}", "unit\x1fseparator{}", "slash/{}", "emoji😀{}", "moment1.{}-{}", "{}", "blank in it {}", "ünï.{}"]
 
 
-class Units:
-    """A dtype's elements as numpy arrays that can be cut: a last axis of bytes, or of bits where an element is no whole byte."""
-
-    def __init__(self, dtype):
-        self.bits = safefile.BITS[dtype]
-        self.whole = self.bits % 8 == 0
-
-    def random(self, rng, shape):
-        raw = np.frombuffer(rng.randbytes(math.prod(shape) * self.bits // (8 if self.whole else 1)), np.uint8)
-        return raw.reshape(*shape, self.bits // 8) if self.whole else (raw & 1).reshape(*shape, self.bits)
-
-    def pack(self, units):
-        return units.tobytes() if self.whole else np.packbits(units.ravel(), bitorder="little").tobytes()
-
-
-def factors(rng, n, count):
-    """`count` numbers whose product is n, in random order."""
-    out = [1] * count
-    for prime in (2, 3, 5, 7):
-        while n % prime == 0:
-            out[rng.randrange(count)] *= prime
-            n //= prime
-    return out
-
-
-def random_layout(rng, world, axes):
-    """A layout of a tensor of `axes` axes over `world` devices: up to four device axes, each cutting at most one tensor axis."""
-    dev = factors(rng, world, rng.randint(1, 4))
-    nested = axes > 0 and rng.random() < 0.35
-    entries = [[] for _ in range(axes)]
-    for t in rng.sample(range(len(dev)), len(dev)):
-        free = [e for e in entries if nested or not e]
-        if free and rng.random() < 0.65:
-            rng.choice(free).append(t)
-    tensor_map = [e or [-1] for e in entries] if nested else [e[0] if e else -1 for e in entries]
-    replicas = Layout(dev, tensor_map).groups()
-    kept = len(next(iter(replicas.values())))
-    step, size = rng.choice([(0, 0), (0, 0), (1, -1), (2, -1), (kept, "divisor"), (1, "divisor"), (0, 2), (3, 0)]) if axes else (0, 0)
-    if size == "divisor":
-        size = rng.choice([d for d in range(1, kept + 1) if kept % d == 0])
-    return Layout(dev, tensor_map, step, size, nested)
-
-
-def bytes_whole(dtype, shape, cuts):
-    """True when every block of this grid begins and ends on a whole byte."""
-    bits = safefile.BITS[dtype]
-    run = 1
-    for extent, parts in reversed(list(zip(shape, cuts))):
-        run *= extent // parts
-        if parts > 1 and run * bits % 8:
-            return False
-        run *= parts
-    return run * bits % 8 == 0
-
-
-def random_tensor(rng, world, stages):
-    """(dtype, shape, {stage: Layout}): in one stage, or shared by several, cut there in the same way or not."""
+def random_tensor(rng, world, stages, target):
+    """(dtype, shape, {stage: Layout}, the same of the target): in one stage, or shared by several, cut there in the same way or not."""
     dtype = rng.choice(DTYPES) if rng.random() < 0.7 else "F32"
     axes = rng.choice([0, 1, 1, 2, 2, 2, 2, 3, 3, 4]) if safefile.BITS[dtype] >= 8 else rng.choice([1, 2, 2, 3])
     where = rng.sample(range(stages), rng.choice([1, 1, 1, 2, 3]) if stages > 2 else rng.choice([1, 1, stages]))
     first = random_layout(rng, world, axes)
     layouts = {s: first if i == 0 or rng.random() < 0.4 else random_layout(rng, world, axes) for i, s in enumerate(where)}
     need = [math.lcm(*(la.cuts()[a] for la in layouts.values())) for a in range(axes)]
+    wanted, need = target.draw(rng, axes, need)
     zero = rng.random() < 0.04
     shape = [n * rng.choice([1, 1, 2, 3, 5]) for n in need]
     if zero and axes:
         shape[rng.randrange(axes)] = 0
     if math.prod(shape) * safefile.BITS[dtype] > 8 * 20000:
         dtype, shape = "U8", need
-    if not all(bytes_whole(dtype, shape, la.cuts()) for la in layouts.values()):
+    must = [*layouts.values(), *(wanted.values() if rng.random() < 0.8 else [])]
+    if not all(bytes_whole(dtype, shape, la.cuts()) for la in must):
         shape[-1] *= 4
-    return dtype, shape, layouts
+    return dtype, shape, layouts, wanted
+
+
+def strategy_files(rng, layouts, json):
+    """[(kind, bytes)] of `layouts` {(stage, name): Layout}: one a stage, several a stage, JSON (if wished and possible), or a merged one."""
+    def shuffled(stage):
+        keys = [k for k in layouts if stage is None or k[0] == stage]
+        return {k: layouts[k] for k in rng.sample(keys, len(keys))}
+
+    if rng.random() < 0.2:
+        return [(0, strategy_pb.merged(shuffled(None), rng.random() < 0.5))]
+    out, stages = [], 1 + max(s for s, _ in layouts)
+    for stage in rng.sample(range(stages), stages):
+        own = {n: la for (_, n), la in shuffled(stage).items()}
+        if json and not any(la.nested for la in layouts.values()):
+            out.append((1, strategy_pb.encode_json(stage, own)))
+            continue
+        out += [(0, strategy_pb.encode(stage, own, rng.random() < 0.3)) for _ in range(rng.choice([1, 1, 2]))]
+    return out
 
 
 class Case:
@@ -103,6 +68,7 @@ class Case:
         self.files = {r: {} for r in range(self.world * self.stages)}
         self.needed, self.expect, self.outside, self.missing, self.absent = set(), {}, {}, None, set()
         self.layouts = {}  # (stage, name) -> Layout
+        self.target = Target(rng)
         self.count = 0     # layouts compared
         lose = rng.random() < 0.05
         for i in range(max(rng.randint(4, 16), self.stages)):
@@ -112,19 +78,22 @@ class Case:
                 self.add_whole(f"only.in.stage.{stage}", stage)
         self.add_outside()
         self.drop_ranks()
+        self.target.finish(self)
 
     def new_name(self, i):
         name = self.rng.choice(NAMES).format(i, self.rng.randint(0, 12))
         return name if not any(n == name for _, n in self.layouts) else f"{name}.{i}"
 
     def add_tensor(self, name, lose):
-        dtype, shape, layouts = random_tensor(self.rng, self.world, self.stages)
-        self.scatter(name, dtype, shape, layouts, lose)
+        dtype, shape, layouts, wanted = random_tensor(self.rng, self.world, self.stages, self.target)
+        full = self.scatter(name, dtype, shape, layouts, lose)
+        self.target.add(self.rng, name, dtype, full, wanted)
 
     def add_whole(self, name, stage):
         self.scatter(name, "F32", [4], {stage: Layout([self.world], [-1])}, False)
 
     def scatter(self, name, dtype, shape, layouts, lose):
+        """Makes a tensor, gives its blocks to ranks, and returns it whole."""
         rng, units = self.rng, Units(dtype)
         full = units.random(rng, shape)
         order = sorted(layouts)
@@ -134,7 +103,7 @@ class Case:
             for s in order:
                 self.layouts[s, name] = layouts[s]
             self.absent.add(name)
-            return
+            return full
         for s in order:
             self.layouts[s, name] = layouts[s]
             self.place(name, dtype, units, full, s, layouts[s], s == serving, s in incomplete)
@@ -145,6 +114,7 @@ class Case:
             self.absent.add(name)
         else:
             self.missing = name
+        return full
 
     def place(self, name, dtype, units, full, stage, layout, serves, incomplete):
         """Puts a tensor's blocks into a stage's ranks: each into all ranks of its group, or into some."""
@@ -187,22 +157,10 @@ class Case:
                 del self.files[r]
 
     def strategy_files(self):
-        """[(kind, bytes)]: one a stage, several a stage, JSON, or a merged one."""
-        rng = self.rng
-        if rng.random() < 0.2:
-            return [(0, strategy_pb.merged(self.shuffled(None), rng.random() < 0.5))]
-        out = []
-        for stage in rng.sample(range(self.stages), self.stages):
-            layouts = {n: la for (_, n), la in self.shuffled(stage).items()}
-            if not any(la.nested for la in self.layouts.values()) and self.world % 2 == 0:
-                out.append((1, strategy_pb.encode_json(stage, layouts)))
-                continue
-            out += [(0, strategy_pb.encode(stage, layouts, rng.random() < 0.3)) for _ in range(rng.choice([1, 1, 2]))]
-        return out
+        return strategy_files(self.rng, self.layouts, self.world % 2 == 0)
 
-    def shuffled(self, stage):
-        keys = [k for k in self.layouts if stage is None or k[0] == stage]
-        return {k: self.layouts[k] for k in self.rng.sample(keys, len(keys))}
+    def target_files(self):
+        return strategy_files(self.rng, self.target.layouts, self.target.world % 2 == 0)
 
     def rank_files(self):
         """[(rank, bytes)], tensors in any order, the JSON sometimes in another order than the data."""

@@ -5,7 +5,7 @@ import random
 
 from ref import safefile, strategy_pb
 from ref.algebra import Layout
-from ref.cases import Units
+from ref.draws import Units
 
 META = {"format": "ms", "remove_redundancy": "False"}
 
