@@ -34,9 +34,9 @@ Test(step, rank_folders)
 
 Test(step, weights_files)
 {
-	static const char *const good[] = { "a.safetensors", "net_rank_0-1_10.safetensors", "x.tmp.safetensors", "tmpx.safetensors" };
+	static const char *const good[] = { "a.safetensors", "net_rank_0-1_10.safetensors", "x.tmp.safetensors", "tmpx.safetensors", "x.ckpt" };
 	static const char *const bad[] = { "", ".safetensors", ".tmpXXXXXX", ".x.safetensors", "x.safetensors.tmp", "x.tmp", "safetensors",
-					   "x.safetensor", "x.SAFETENSORS", "notes.txt", "x.ckpt", "meta.json", "xsafetensors" };
+					   "x.safetensor", "x.SAFETENSORS", "notes.txt", ".x.ckpt", "x.ckpt.tmp", ".ckpt", "meta.json", "xsafetensors" };
 
 	for (size_t i = 0; i < COUNT(good); i++)
 		cr_assert(step_is_weights(good[i]), "\"%s\"", good[i]);
