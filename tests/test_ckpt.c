@@ -105,6 +105,7 @@ Test(ckpt, refuses)
 		{ "1{1'v' 3%}", "parameter \"v\": maptensor: wire type 1, expected 2 (cut off, damaged or no .ckpt file)" },
 		{ W("1#", "Int8", "'a'"), "parameter \"w\": dims: wire type 5, expected 2 (cut off, damaged or no .ckpt file)" },
 		{ W("1'\x80'", "Int8", "'a'"), "parameter \"w\": dims: end-of-stream (cut off, damaged or no .ckpt file)" },
+		{ "1{1'w' 2{2'Int8' 3'a' $0a$05$01}}", "parameter \"w\": dims: ends 4 byte(s) too early (cut off, damaged or no .ckpt file)" },
 		{ "1{1'w' 2{2=1}}", "parameter \"w\": tensor_type: wire type 0, expected 2 (cut off, damaged or no .ckpt file)" },
 		{ "1{1'w' 2{2'Int8' 3%}}", "parameter \"w\": tensor_content: wire type 1, expected 2 (cut off, damaged or no .ckpt file)" },
 		{ "1{1'w' 2{2'Int8' $1a$05$61}}", "parameter \"w\": tensor_content: ends 4 byte(s) too early (cut off, damaged or no .ckpt file)" },
