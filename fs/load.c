@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs/load.h"
 #include "fs/loading.h"
 #include "fs/mapped.h"
 #include "fs/slurp.h"
@@ -188,7 +187,7 @@ static int add_strategy(struct loading *ld, struct error *err)
 	struct bytes file;
 	int code;
 
-	if (!m->strategy)
+	if (!m->strategy || ld->one_of_many)
 		return 0;
 	code = strategy_write(m->strategy, m->arena, &file, err);
 	return code < 0 ? code : view_add_literal(&m->view, m->arena, ".gatherfs/strategy.ckpt", file, err);
@@ -276,7 +275,6 @@ static int fill(struct loading *ld, struct error *err)
 
 	if (stat(ld->source, &st) < 0)
 		return error_set(err, -errno, "%s: %s", ld->source, strerror(errno));
-	ld->folders = 0777;
 	ld->is_file = !S_ISDIR(st.st_mode);
 	if (!ld->is_file) {
 		load_folder_mode(ld, ld->source);
@@ -302,29 +300,69 @@ static int list_warnings(struct loading *ld, struct error *err)
 	return 0;
 }
 
+/* From a checkpoint to a model. */
+static int finish(struct loading *ld, struct error *err)
+{
+	int code = rename_tensors(ld, err);
+
+	if (code == 0)
+		code = build_view(ld, err);
+	if (code < 0)
+		return code;
+	take_attributes(ld);
+	return list_warnings(ld, err);
+}
+
+static int begin(struct loading *ld, struct error *err)
+{
+	const struct options *o = ld->options;
+
+	ld->model = model_new();
+	if (!ld->model)
+		return error_nomem(err);
+	ld->source = o->source.item[0];
+	ld->folders = 0777;
+	ld->warnings = pairs_new(ld->model->arena);
+	ld->model->source_dirs = (struct model_texts){ (const char *const *)o->source.item, o->source.count };
+	return 0;
+}
+
+/* Hands the model out, or frees it. */
+static int end(struct loading *ld, int code, struct model **out)
+{
+	if (code < 0)
+		model_free(ld->model);
+	else
+		*out = ld->model;
+	return code;
+}
+
 int load_model(const struct options *o, struct model **out, struct error *err)
 {
-	struct loading ld = { .options = o, .model = model_new() };
-	int code;
+	struct loading ld = { .options = o };
+	int code = begin(&ld, err);
 
-	if (!ld.model)
-		return error_nomem(err);
-	ld.source = o->source.item[0];
-	ld.warnings = pairs_new(ld.model->arena);
-	ld.model->source_dirs = (struct model_texts){ (const char *const *)o->source.item, o->source.count };
-	code = fill(&ld, err);
 	if (code == 0)
-		code = rename_tensors(&ld, err);
-	if (code == 0)
-		code = build_view(&ld, err);
-	if (code == 0)
-		take_attributes(&ld);
-	if (code == 0)
-		code = list_warnings(&ld, err);
-	if (code < 0) {
-		model_free(ld.model);
-		return code;
+		code = load_base_new(o, &ld.model->base, err);
+	if (code == 0) {
+		ld.base = ld.model->base;
+		code = fill(&ld, err);
 	}
-	*out = ld.model;
-	return 0;
+	if (code == 0)
+		code = finish(&ld, err);
+	return end(&ld, code, out);
+}
+
+int load_one_step(struct load_base *base, const struct load_step *step, struct model **out, struct error *err)
+{
+	struct loading ld = { .options = base->options, .base = base, .one_of_many = true };
+	int code = begin(&ld, err);
+
+	if (code == 0) {
+		load_folder_mode(&ld, ld.source);
+		code = load_ranks_one(&ld, step, err);
+	}
+	if (code == 0)
+		code = finish(&ld, err);
+	return end(&ld, code, out);
 }

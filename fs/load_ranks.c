@@ -9,8 +9,6 @@
 
 #include "fs/equal.h"
 #include "fs/loading.h"
-#include "fs/ranks.h"
-#include "fs/strategies.h"
 
 /* What the attempts at one step and the next share. */
 struct attempt {
@@ -131,39 +129,12 @@ static int fill_checkpoint(struct attempt *at, struct error *err)
 	return code == 0 ? build(at, err) : code;
 }
 
-static int check_world(const struct ranks *ranks, const struct strategy *s, struct error *err)
-{
-	const struct ranks_folder *last = &ranks->folders[ranks->count - 1];
-
-	if (!s || last->rank / s->per_stage < s->stages)
-		return 0;
-	return error_set(err, -EINVAL, "%s: rank %u, but the strategy is for ranks 0 to %u (%u stages of %u)", last->path, last->rank,
-			 s->stages * s->per_stage - 1, s->stages, s->per_stage);
-}
-
-static int take_strategy(struct attempt *at, struct timespec *newest, struct error *err)
-{
-	struct loading *ld = at->ld;
-	bool lone = at->ranks.count == 1 && ld->options->source.count == 1 && at->ranks.folders[0].rank == 0;
-	struct strategies found = { 0 };
-	int code = 0;
-
-	if (!ld->options->strategy_none)
-		code = strategies_load(&ld->options->source, &ld->options->strategy, lone, ld->model->arena, &found, err);
-	if (code < 0)
-		return code;
-	ld->model->strategy = at->options.strategy = found.strategy;
-	ld->model->strategy_files = (struct model_texts){ found.paths, found.count };
-	at->options.kind = found.strategy ? CHECKPOINT_SHARDED : CHECKPOINT_REPLICATED;
-	*newest = found.newest;
-	return check_world(&at->ranks, found.strategy, err);
-}
-
 /* What the user should know though it is no error. */
-static int warn(struct attempt *at, const struct timespec *strategy, struct error *err)
+static int warn(struct attempt *at, struct error *err)
 {
 	struct loading *ld = at->ld;
 	const struct sources *s = ld->model->sources;
+	time_t strategy = ld->base->strategy.newest.tv_sec;
 	uint64_t first = 0;
 	int code = 0;
 
@@ -173,52 +144,81 @@ static int warn(struct attempt *at, const struct timespec *strategy, struct erro
 		code = load_warn(ld, arena_printf(ld->model->arena, "rank_0 has no file of this step: parameters outside the strategy are rank_%u's",
 						  at->ranks.folders[first].rank), err);
 	for (uint32_t i = 0; code == 0 && i < s->count; i++)
-		if (strategy->tv_sec > s->list[i].stamp.mtime.tv_sec)
+		if (strategy > s->list[i].stamp.mtime.tv_sec)
 			return load_warn(ld, "the strategy files are newer than the step: a later training may have rewritten them", err);
 	return code;
 }
 
-/* The rank folders of all SOURCEs together. */
-static int scan_all(struct loading *ld, struct ranks *out, struct error *err)
+int load_ranks(const struct options *o, bool early, struct arena *arena, struct ranks *out, struct error *err)
 {
-	const struct options_list *sources = &ld->options->source;
-	struct ranks *parts = arena_alloc(ld->model->arena, sources->count, sizeof(*parts));
+	const struct options_list *sources = &o->source;
+	struct ranks *parts = arena_alloc(arena, sources->count, sizeof(*parts));
 	int code = parts ? 0 : error_nomem(err);
 
 	for (uint32_t i = 0; code == 0 && i < sources->count; i++) {
-		struct scan_list entries = ld->entries;
+		struct scan_list entries;
 
-		load_folder_mode(ld, sources->item[i]);
-		if (i > 0)
-			code = scan_dir(sources->item[i], ld->model->arena, &entries, err);
+		code = scan_dir(sources->item[i], arena, &entries, err);
 		if (code == 0)
-			code = ranks_scan(sources->item[i], &entries, ld->model->arena, &parts[i], err);
-		if (code == 0 && sources->count > 1 && parts[i].count == 0)
+			code = ranks_scan(sources->item[i], &entries, arena, &parts[i], err);
+		if (code == 0 && sources->count > 1 && parts[i].count == 0 && !early)
 			code = error_set(err, -EINVAL, "%s: no rank_N folders; several SOURCEs are the nodes of one training", sources->item[i]);
 	}
-	return code == 0 ? ranks_unite(parts, sources->count, ld->model->arena, out, err) : code;
+	return code == 0 ? ranks_unite(parts, sources->count, arena, out, err) : code;
+}
+
+/* What holds for every step of the ranks that were found. */
+static int prepare(struct attempt *at, struct error *err)
+{
+	struct loading *ld = at->ld;
+	struct model *m = ld->model;
+	const struct strategies *s = &ld->base->strategy;
+
+	at->options.filter = ld->options->filter.item;
+	at->options.filter_count = ld->options->filter.count;
+	at->options.outside_rank0 = ld->options->outside_rank0;
+	at->options.strategy = m->strategy = s->strategy;
+	at->options.kind = s->strategy ? CHECKPOINT_SHARDED : CHECKPOINT_REPLICATED;
+	at->paths = arena_alloc(m->arena, at->ranks.count, sizeof(*at->paths));
+	m->strategy_files = (struct model_texts){ s->paths, s->count };
+	m->kind = arena_printf(m->arena, "distributed, %llu rank folders", (unsigned long long)at->ranks.count);
+	ld->rank_end = at->ranks.folders[at->ranks.count - 1].rank + 1;
+	for (uint32_t i = 1; i < ld->options->source.count; i++)
+		load_folder_mode(ld, ld->options->source.item[i]);
+	for (uint64_t i = 0; i < at->ranks.count; i++)
+		load_folder_mode(ld, at->ranks.folders[i].path);
+	return at->paths && m->kind ? 0 : error_nomem(err);
 }
 
 int load_ranks_fill(struct loading *ld, bool *found, struct error *err)
 {
 	struct attempt at = { .ld = ld };
-	struct timespec strategy = { 0 };
-	struct model *m = ld->model;
-	int code = scan_all(ld, &at.ranks, err);
+	int code = load_ranks(ld->options, false, ld->model->arena, &at.ranks, err);
 
 	*found = code == 0 && at.ranks.count;
 	if (!*found)
 		return code;
-	at.options.filter = ld->options->filter.item;
-	at.options.filter_count = ld->options->filter.count;
-	at.options.outside_rank0 = ld->options->outside_rank0;
-	at.paths = arena_alloc(m->arena, at.ranks.count, sizeof(*at.paths));
-	m->kind = arena_printf(m->arena, "distributed, %llu rank folders", (unsigned long long)at.ranks.count);
-	ld->rank_end = at.ranks.folders[at.ranks.count - 1].rank + 1;
-	for (uint64_t i = 0; i < at.ranks.count; i++)
-		load_folder_mode(ld, at.ranks.folders[i].path);
-	code = at.paths && m->kind ? take_strategy(&at, &strategy, err) : error_nomem(err);
+	code = load_base_strategy(ld->base, &at.ranks, err);
+	if (code == 0)
+		code = prepare(&at, err);
 	if (code == 0)
 		code = fill_checkpoint(&at, err);
-	return code == 0 ? warn(&at, &strategy, err) : code;
+	return code == 0 ? warn(&at, err) : code;
+}
+
+int load_ranks_one(struct loading *ld, const struct load_step *step, struct error *err)
+{
+	struct attempt at = { .ld = ld, .ranks = *step->ranks };
+	int code = prepare(&at, err);
+
+	if (code < 0)
+		return code;
+	for (uint64_t i = 0; i < at.ranks.count; i++)
+		at.paths[i] = step->paths[i];
+	ld->step = *step->step;
+	ld->model->step = ranks_step_name(step->step, ld->model->arena);
+	code = ld->model->step ? drop_copies(&at, err) : error_nomem(err);
+	if (code == 0)
+		code = build(&at, err);
+	return code == 0 ? warn(&at, err) : code;
 }

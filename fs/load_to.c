@@ -7,20 +7,11 @@
 #include <string.h>
 
 #include "fs/loading.h"
-#include "fs/strategies.h"
 
-static int take_target(struct loading *ld, struct view_rank_options *vo, struct error *err)
+static void take_target(const struct loading *ld, struct view_rank_options *vo)
 {
-	const char *item[1] = { ld->options->to };
-	struct options_list one = { .item = item, .count = 1 };
-	struct strategies found = { 0 };
-	int code = 0;
-
 	vo->source = ld->model->strategy;
-	if (ld->options->to)
-		code = strategies_load(&ld->options->source, &one, false, ld->model->arena, &found, err);
-	vo->target = ld->options->to ? found.strategy : vo->source;
-	return code < 0 ? error_prefix(err, code, "to=") : 0;
+	vo->target = ld->options->to ? ld->base->target.strategy : vo->source;
 }
 
 /* Without a strategy (to=same of whole tensors) the ranks are those whose files are there. */
@@ -116,10 +107,10 @@ int load_to_ranks(struct loading *ld, struct error *err)
 {
 	struct model *m = ld->model;
 	struct view_rank_options vo = { 0 };
-	int code = take_target(ld, &vo, err);
+	int code;
 
-	if (code == 0)
-		code = take_ranks(ld, &vo, err);
+	take_target(ld, &vo);
+	code = take_ranks(ld, &vo, err);
 	if (code == 0)
 		code = take_prefix(ld, &vo, err);
 	if (code < 0)

@@ -6,19 +6,18 @@
 #ifndef FS_LOADING_H
 #define FS_LOADING_H
 
-#include "fs/model.h"
-#include "fs/options.h"
-#include "fs/scan.h"
-#include "layout/step.h"
+#include "fs/load.h"
 
 struct loading {
 	const struct options *options;
+	struct load_base *base;    /* the strategies */
 	struct model *model;
 	const char *source;        /* absolute path of SOURCE */
 	struct scan_list entries;  /* of the SOURCE directory */
 	bool is_file;              /* SOURCE is one file; entries then is it alone */
 	struct pairs warnings;     /* sentence -> "" */
 	bool unified;              /* SOURCE holds whole tensors */
+	bool one_of_many;          /* the model is one step's folder in a mount of several */
 	struct step step;          /* of the files that are shown; not counted where nothing tells */
 	uint32_t rank_end;         /* one past the highest rank folder */
 	const char *sample;        /* name of one of the ranks' files; NULL for a unified SOURCE */
@@ -48,5 +47,8 @@ int load_to_ranks(struct loading *ld, struct error *err);
 /* The two kinds of source. `paths` of a unified one come from SOURCE's entries, or from SOURCE itself when that is a file. */
 int load_ranks_fill(struct loading *ld, bool *found, struct error *err);
 int load_unified_fill(struct loading *ld, struct error *err);
+
+/* The checkpoint of one step of a distributed SOURCE. */
+int load_ranks_one(struct loading *ld, const struct load_step *step, struct error *err);
 
 #endif

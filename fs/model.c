@@ -2,7 +2,7 @@
 /* Life and end of a model. */
 #include <stdlib.h>
 
-#include "fs/model.h"
+#include "fs/load.h"
 
 struct model *model_new(void)
 {
@@ -26,5 +26,6 @@ void model_free(struct model *m)
 	problem_list_free(m->problems);
 	source_list_free(m->sources);
 	arena_free(m->arena);
+	load_base_free(m->base);
 	free(m);
 }

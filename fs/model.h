@@ -20,10 +20,13 @@ struct model_texts {
 	uint64_t count;
 };
 
+struct load_base;
+
 struct model {
 	struct arena *arena;       /* arena_free() */
 	struct sources *sources;   /* source_list_free() */
 	struct problems *problems; /* problem_list_free() */
+	struct load_base *base;    /* load_base_free(), which has the strategies; NULL where several models share them */
 
 	const struct strategy *strategy;     /* NULL without one */
 	struct checkpoint *checkpoint;       /* NULL for a unified directory that is shown file by file */
