@@ -85,15 +85,17 @@ static int check_touched(struct gather *g)
 /* Remembers that `number` has to be checked. */
 static int touch(struct gather *g, uint32_t number)
 {
-	int rc = 0;
-
 	for (uint32_t i = g->touched_count; i-- > 0;)
 		if (g->touched[i] == number)
 			return 0;
-	if (g->touched_count == TOUCHED)
-		rc = check_touched(g);
+	if (g->touched_count == TOUCHED) {
+		int rc = check_touched(g);
+
+		if (rc < 0)
+			return rc;
+	}
 	g->touched[g->touched_count++] = number;
-	return rc;
+	return 0;
 }
 
 /* Tells of a failed read as what it is, a changed file, when the stamp says so. */
