@@ -167,6 +167,22 @@ int load_ranks(const struct options *o, bool early, struct arena *arena, struct 
 	return code == 0 ? ranks_unite(parts, sources->count, arena, out, err) : code;
 }
 
+/* The ranks that have folders, each once. */
+static int list_ranks(struct attempt *at, struct error *err)
+{
+	uint32_t *list = arena_alloc(at->ld->model->arena, at->ranks.count, sizeof(*list));
+	uint64_t n = 0;
+
+	if (!list)
+		return error_nomem(err);
+	for (uint64_t i = 0; i < at->ranks.count; i++)
+		if (n == 0 || list[n - 1] != at->ranks.folders[i].rank)
+			list[n++] = at->ranks.folders[i].rank;
+	at->ld->ranks = list;
+	at->ld->rank_count = n;
+	return 0;
+}
+
 /* What holds for every step of the ranks that were found. */
 static int prepare(struct attempt *at, struct error *err)
 {
@@ -182,12 +198,11 @@ static int prepare(struct attempt *at, struct error *err)
 	at->paths = arena_alloc(m->arena, at->ranks.count, sizeof(*at->paths));
 	m->strategy_files = (struct model_texts){ s->paths, s->count };
 	m->kind = arena_printf(m->arena, "distributed, %llu rank folders", (unsigned long long)at->ranks.count);
-	ld->rank_end = at->ranks.folders[at->ranks.count - 1].rank + 1;
 	for (uint32_t i = 1; i < ld->options->source.count; i++)
 		load_folder_mode(ld, ld->options->source.item[i]);
 	for (uint64_t i = 0; i < at->ranks.count; i++)
 		load_folder_mode(ld, at->ranks.folders[i].path);
-	return at->paths && m->kind ? 0 : error_nomem(err);
+	return at->paths && m->kind ? list_ranks(at, err) : error_nomem(err);
 }
 
 int load_ranks_fill(struct loading *ld, bool *found, struct error *err)

@@ -14,12 +14,6 @@ static void take_target(const struct loading *ld, struct view_rank_options *vo)
 	vo->target = ld->options->to ? ld->base->target.strategy : vo->source;
 }
 
-/* Without a strategy (to=same of whole tensors) the ranks are those whose files are there. */
-static uint32_t world_of(const struct loading *ld, const struct strategy *target)
-{
-	return target ? target->stages * target->per_stage : ld->rank_end;
-}
-
 static bool is_wanted(const struct options *o, uint32_t rank)
 {
 	for (uint32_t i = 0; i < o->range_count; i++)
@@ -28,20 +22,57 @@ static bool is_wanted(const struct options *o, uint32_t rank)
 	return o->range_count == 0;
 }
 
+/*
+ * The ranks that there are: all of a strategy. Without one (to=same of whole tensors) they are those that have a folder, which may be
+ * few and far apart.
+ */
+static int list_ranks(const struct loading *ld, const struct strategy *target, const uint32_t **out, uint64_t *count, struct error *err)
+{
+	uint32_t world = target ? target->stages * target->per_stage : 0;
+	uint32_t *all = arena_alloc(ld->model->arena, world, sizeof(*all));
+
+	for (uint32_t r = 0; all && r < world; r++)
+		all[r] = r;
+	*out = target ? all : ld->ranks;
+	*count = target ? world : ld->rank_count;
+	return all ? 0 : error_nomem(err);
+}
+
+/* Every rank that is asked for must be there. */
+static int check_wanted(const struct options *o, const uint32_t *all, uint64_t count, struct error *err)
+{
+	uint64_t at = 0;
+
+	for (uint32_t i = 0; i < o->range_count; i++)
+		for (uint32_t r = o->ranks[i].first; r <= o->ranks[i].last; r++) {
+			while (at < count && all[at] < r)
+				at++;
+			if (at == count)
+				return error_set(err, -EINVAL, "ranks=: rank %u, but the target has ranks %u to %u", o->ranks[o->range_count - 1].last,
+						 all[0], all[count - 1]);
+			if (all[at] != r)
+				return error_set(err, -EINVAL, "ranks=: rank %u is asked for, but has no folder", r);
+		}
+	return 0;
+}
+
 static int take_ranks(struct loading *ld, struct view_rank_options *vo, struct error *err)
 {
-	const struct options *o = ld->options;
-	uint32_t world = world_of(ld, vo->target);
-	uint32_t *ranks = arena_alloc(ld->model->arena, world, sizeof(*ranks));
+	const uint32_t *all;
+	uint32_t *wanted;
+	uint64_t count;
+	int code = list_ranks(ld, vo->target, &all, &count, err);
 
-	if (!ranks)
+	if (code == 0)
+		code = check_wanted(ld->options, all, count, err);
+	if (code < 0)
+		return code;
+	vo->ranks = wanted = arena_alloc(ld->model->arena, count, sizeof(*wanted));
+	if (!wanted)
 		return error_nomem(err);
-	if (o->range_count && o->ranks[o->range_count - 1].last >= world)
-		return error_set(err, -EINVAL, "ranks=: rank %u, but the target has ranks 0 to %u", o->ranks[o->range_count - 1].last, world - 1);
-	for (uint32_t r = 0; r < world; r++)
-		if (is_wanted(o, r))
-			ranks[vo->rank_count++] = r;
-	vo->ranks = ranks;
+	for (uint64_t i = 0; i < count; i++)
+		if (is_wanted(ld->options, all[i]))
+			wanted[vo->rank_count++] = all[i];
 	return 0;
 }
 

@@ -19,7 +19,8 @@ struct loading {
 	bool unified;              /* SOURCE holds whole tensors */
 	bool one_of_many;          /* the model is one step's folder in a mount of several */
 	struct step step;          /* of the files that are shown; not counted where nothing tells */
-	uint32_t rank_end;         /* one past the highest rank folder */
+	const uint32_t *ranks;     /* [rank_count] that have a folder, ascending */
+	uint64_t rank_count;
 	const char *sample;        /* name of one of the ranks' files; NULL for a unified SOURCE */
 	bool own_hf_index;         /* SOURCE has model.safetensors.index.json */
 	bool as_it_is;             /* the view shows SOURCE's own files; no tensors are laid out anew */
