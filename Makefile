@@ -21,15 +21,16 @@ FS     := $(patsubst %.c,$(B)/%.o,$(filter-out fs/main.c,$(wildcard fs/*.c)))
 UNIT   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 DRIVER := $(B)/tests/prop_driver
 BENCH  := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
+FUZZ   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all programs unit check test demo asan bench check-layers lint install uninstall clean help setup setup-clients debian network fuse
+.PHONY: all programs unit check test demo asan bench check-layers fuzz fuzzers lint install uninstall clean help setup setup-clients debian network fuse
 .SECONDARY:
 .DELETE_ON_ERROR:
 
 ##@ Building
 all: $(B)/gatherfs ## build/gatherfs (the default)
 
-programs: all $(UNIT) $(DRIVER)
+programs: all $(UNIT) $(DRIVER) $(FUZZ)
 
 $(B)/gatherfs: $(B)/fs/main.o $(B)/libfs.a $(B)/liblayout.a
 	$(CC) -pthread -o $@ $^ $(LIBS) $(CFLAGS) $(LDFLAGS)
@@ -59,6 +60,9 @@ $(B)/tests/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(LIBS) $(LDFLAGS)
 
+$(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(B)/liblayout.a
+	$(CC) -pthread -o $@ $(if $(FUZZER),$(filter-out %/replay.o,$^),$^) $(LIBS) $(CFLAGS) $(FUZZER) $(LDFLAGS)
+
 $(B)/tests/%: tests/%.c $(B)/libfs.a $(B)/liblayout.a
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(B)/libfs.a $(B)/liblayout.a -lcriterion $(LIBS) $(LDFLAGS)
@@ -71,12 +75,12 @@ RUN         := .venv/check/bin/python tests/run.py --build
 
 check: setup ## what to run at every commit: modules, layers, the property test, the oracle, mounts; under two minutes
 	@$(SUB) programs
-	@$(RUN) $(B) layers unit property oracle mount
+	@$(RUN) $(B) layers unit fuzz property oracle mount
 
 test: setup setup-clients ## everything: check, the same under sanitizers, and the real clients
 	@$(SUB) programs
 	@$(SUB) programs B=$(ASAN_B) CFLAGS="$(ASAN_CFLAGS)"
-	@$(RUN) $(B) layers unit property oracle mount clients --asan $(ASAN_B)
+	@$(RUN) $(B) layers unit fuzz property oracle mount clients --asan $(ASAN_B)
 
 asan: setup ## the suite (without the clients) under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(SUB) programs B=$(ASAN_B) CFLAGS="$(ASAN_CFLAGS)"
@@ -85,6 +89,15 @@ asan: setup ## the suite (without the clients) under AddressSanitizer and Undefi
 demo: setup ## mount the small real checkpoint of tests/, load it with safetensors, and show that the values are right
 	@$(SUB) all
 	@tests/demo.sh $(B)/gatherfs
+
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS   := CC=clang CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" FUZZER=-fsanitize=fuzzer
+fuzz: ## new inputs for the parsers, by clang's libFuzzer: FUZZ_SECONDS=60 for each; what it finds is in build/fuzz
+	@$(SUB) B=build/fuzz $(FUZZ_FLAGS) fuzzers
+	@for t in $(notdir $(FUZZ)); do mkdir -p build/fuzz/$$t && build/fuzz/tests/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 -print_final_stats=1 \
+	-artifact_prefix=build/fuzz/$$t- build/fuzz/$$t tests/fuzz/corpus/$${t#fuzz_} || exit 1; done
+
+fuzzers: $(FUZZ)
 
 bench: setup ## speed and memory, as ratios to an empty FUSE file and to a plain one
 	@$(SUB) all $(BENCH)
@@ -138,4 +151,4 @@ debian:
 	@for try in 1 2; do $(@D)/bin/pip install -q --no-deps --disable-pip-version-check -r $< >$(@D)/pip.log 2>&1 && exec touch $@; done; \
 	echo "gatherfs: could not install the Python packages of $< (no network? the log is $(@D)/pip.log)" >&2; exit 1
 
--include $(LAYOUT:.o=.d) $(FS:.o=.d) $(B)/fs/main.d $(UNIT:=.d) $(DRIVER).d $(BENCH:=.d)
+-include $(LAYOUT:.o=.d) $(FS:.o=.d) $(B)/fs/main.d $(UNIT:=.d) $(DRIVER).d $(BENCH:=.d) $(FUZZ:=.d) $(B)/tests/fuzz/replay.d

@@ -4,7 +4,7 @@
 
 usage: run.py --build DIR [GROUP...] [--asan DIR] [-v]
 
-Groups: layers unit property oracle mount clients. --asan DIR adds the suite again with what was built in DIR under sanitizers.
+Groups: layers unit fuzz property oracle mount clients. --asan DIR adds the suite again with what was built in DIR under sanitizers.
 A test program prints a line "ok NAME" or "FAIL NAME: why" for each test; Criterion's programs print their own synthesis. A
 program that prints neither, ends badly without a FAIL, hangs, leaves a mount behind, or makes a sanitizer report, is a failed
 test too: nothing is skipped silently.
@@ -47,6 +47,11 @@ def layers(build):
     return [Job("layers", "layers", ["tests/layers.sh", build], 60)]
 
 
+def fuzz(build):
+    programs = sorted(glob.glob("tests/fuzz/fuzz_*.c"))
+    return [Job("fuzz", os.path.basename(p)[:-2], [f"{build}/{p[:-2]}", f"tests/fuzz/corpus/{os.path.basename(p)[5:-2]}", "5000"], 60) for p in programs]
+
+
 def property_test(build):
     return [Job("property", "property", python("tests/property.py", f"{build}/tests/prop_driver", str(os.cpu_count())), 120)]
 
@@ -66,12 +71,12 @@ def clients(build):
             for p in sorted(glob.glob("tests/clients/test_*.py"))]
 
 
-GROUPS = {"layers": layers, "unit": unit, "property": property_test, "oracle": oracle, "mount": mount, "clients": clients}
+GROUPS = {"layers": layers, "unit": unit, "fuzz": fuzz, "property": property_test, "oracle": oracle, "mount": mount, "clients": clients}
 
 
 def sanitized(build):
     """The suite once more, with reports of every process, the daemons included, going to files that run_job() looks for."""
-    jobs = [job for group in (unit, property_test, oracle, mount) for job in group(build)]
+    jobs = [job for group in (unit, fuzz, property_test, oracle, mount) for job in group(build)]
     for job in jobs:
         job.group, job.timeout = f"{job.group} (asan)", job.timeout * SLOW
         job.env = {**job.env, "SANITIZED": "1", "LAYOUTS": os.environ.get("LAYOUTS", "15000")}
