@@ -186,6 +186,10 @@ static const struct option table[] = {
 	{ "fsname", VALUE, set_fsname, 0, "NAME", "source to show in /proc/mounts (default: SOURCE)" },
 	{ "foreground", FLAG, NULL, PLACE(foreground), NULL, "-f: stay, and log to the standard error stream" },
 	{ "debug", FLAG, NULL, PLACE(debug), NULL, "-d: print every request; implies -f" },
+	{ "json", FLAG, NULL, PLACE(json), NULL, "print JSON, for programs" },
+	{ "quiet", FLAG, NULL, PLACE(quiet), NULL, "-q: no progress bar, nothing that is not asked for" },
+	{ "values", FLAG, NULL, PLACE(values), NULL, "check: look for NaN and infinities too" },
+	{ "dry_run", FLAG, NULL, PLACE(dry_run), NULL, "info: what a view with these options would look like" },
 	{ "help", FLAG, NULL, PLACE(help), NULL, "-h: this text" },
 	{ "auto_unmount", REFUSED, NULL, 0, NULL, "an empty directory in place of a lost mount looks as if the model were deleted; "
 	  "clear a dead mount with `gatherfs umount`" },
@@ -199,8 +203,7 @@ _Static_assert(TABLE_COUNT <= 64, "struct options.seen has a bit for each");
 static const char *const ignored[] = {
 	"rw", "ro", "defaults", "_netdev", "_rnetdev", "auto", "noauto", "nofail", "user", "users", "nouser", "owner", "group",
 	"comment", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async", "dirsync", "atime", "noatime", "diratime",
-	"nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "mand", "nomand", "quiet",
-	"loud",
+	"nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "mand", "nomand", "loud",
 };
 
 static bool is_ignored(const char *name)
@@ -213,10 +216,20 @@ static bool is_ignored(const char *name)
 	return false;
 }
 
+/* --part-size is part_size: both are what people expect somewhere. */
+static bool is_called(const char *name, const char *own)
+{
+	while (*name && (*name == *own || (*name == '-' && *own == '_'))) {
+		name++;
+		own++;
+	}
+	return *name == *own;
+}
+
 static const struct option *find(const char *name)
 {
 	for (size_t i = 0; i < TABLE_COUNT; i++)
-		if (strcmp(name, table[i].name) == 0)
+		if (is_called(name, table[i].name))
 			return &table[i];
 	return NULL;
 }

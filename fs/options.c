@@ -86,6 +86,8 @@ static int parse_dash(struct options *o, struct walk *w, struct error *err)
 		return option_give(o, "foreground", NULL, err);
 	if (strcmp(arg, "-d") == 0)
 		return option_give(o, "debug", NULL, err);
+	if (strcmp(arg, "-q") == 0)
+		return option_give(o, "quiet", NULL, err);
 	if (strcmp(arg, "-h") == 0)
 		return option_give(o, "help", NULL, err);
 	return error_set(err, -EINVAL, "unknown option \"%s\"", arg);

@@ -35,7 +35,7 @@ Test(options, spellings)
 	static const char *const cases[][ARGS] = {
 		{ "S", "M", "-o", "part_size=2K,filter=a.,filter=b,index=hf,allow_other" },
 		{ "-o", "part_size=2K", "S", "-ofilter=a.,index=hf", "M", "-o", "filter=b", "-o", "allow_other" },
-		{ "--part_size", "2048", "--filter=a.", "S", "--filter", "b", "--index", "hf", "--allow_other", "M" },
+		{ "--part-size", "2048", "--filter=a.", "S", "--filter", "b", "--index", "hf", "--allow_other", "M" },
 		{ "-o", "ro,,filter=a.,,defaults,index=hf,", "-o", "filter=b,part_size=2k,allow_other,_netdev", "--", "S", "M" },
 		{ "S", "M", "-o", "x-systemd.automount,x-a=1\\,2,user=me,comment=c d,rw,nofail", "--filter=a.", "--filter=b", "--index=hf",
 		  "--part_size=2K", "--allow_other", "--default_permissions" },
@@ -71,6 +71,18 @@ Test(options, nothing_given)
 	cr_assert_eq(o.index, OPTIONS_INDEX_AUTO);
 	cr_assert(!o.step && !o.fsname && !o.strategy_none && !o.outside_rank0 && !o.has_uid && !o.has_gid && !o.has_mode);
 	cr_assert_eq(o.seen, 0);
+	options_free(&o);
+}
+
+Test(options, of_the_verbs_that_list)
+{
+	static const char *const args[ARGS] = { "-q", "--json", "S", "--dry-run", "-o", "values" };
+	struct options o;
+	struct error err = { "" };
+
+	cr_assert_eq(parse(args, &o, &err), 0, "%s", err.msg);
+	cr_assert(o.quiet && o.json && o.dry_run && o.values);
+	cr_assert_eq(o.args.count, 1);
 	options_free(&o);
 }
 
@@ -143,7 +155,7 @@ Test(options, refused)
 		const char *says;
 	} cases[] = {
 		{ { "-o", "nonsense" }, "unknown option \"nonsense\"" },
-		{ { "--part-size=1" }, "did you mean \"part_size\"?" },
+		{ { "--partsize=1" }, "did you mean \"part_size\"?" },
 		{ { "-o", "startegy=x" }, "did you mean \"strategy\"?" },
 		{ { "-o", "to=s,ranks=3-1" }, "option \"ranks\": expected ascending ranks such as 0-7+16, found \"3-1\"" },
 		{ { "-o", "to=s,ranks=0-7+7" }, "option \"ranks\": expected ascending ranks" },
