@@ -69,12 +69,24 @@ static int drop_copies(struct attempt *at, struct error *err)
 	return code;
 }
 
-/* True when a rank that has other steps lacks the one at hand: then the step may still be in the making. */
+/*
+ * True when a rank that has other steps lacks the one at hand: then the step may still be in the making. A rank's first folder with
+ * the step is enough, for drop_copies() has taken the others away.
+ */
 static bool some_rank_lacks(const struct attempt *at)
 {
-	for (uint64_t i = 0; i < at->ranks.count; i++)
-		if (!at->paths[i] && at->ranks.folders[i].count)
+	const struct ranks_folder *f = at->ranks.folders;
+
+	for (uint64_t i = 0, end; i < at->ranks.count; i = end) {
+		bool here = false, any = false;
+
+		for (end = i; end < at->ranks.count && f[end].rank == f[i].rank; end++) {
+			here |= at->paths[end] != NULL;
+			any |= f[end].count > 0;
+		}
+		if (any && !here)
 			return true;
+	}
 	return false;
 }
 

@@ -82,18 +82,22 @@ def daemons(point):
     return out
 
 
+def sources_of(source):
+    return [source] if isinstance(source, str) else source
+
+
 class Mount:
-    """A mount for the time of a `with` block; the value is its path. Under sanitizers the daemon stays in the foreground, unless
-    `detached`: what UndefinedBehaviorSanitizer says goes to the standard error stream, which a detached daemon has closed."""
+    """A mount of a source, or of a list of them, for the time of a `with` block; the value is its path. Under sanitizers the daemon
+    stays in the foreground, unless `detached`: what UndefinedBehaviorSanitizer says goes to the standard error stream, which a detached daemon has closed."""
 
     def __init__(self, source, *options, point=None, detached=False):
-        self.source, self.point, self.made = source, point, point is None
+        self.sources, self.point, self.made = sources_of(source), point, point is None
         self.options = [arg for option in options for arg in ("-o", option)]
         self.foreground, self.process = SLOW > 1 and not detached, None
 
     def __enter__(self):
         self.point = self.point or tempfile.mkdtemp(prefix="mnt-")
-        code, said = self.stay() if self.foreground else gatherfs("mount", self.source, self.point, *self.options)[::2]
+        code, said = self.stay() if self.foreground else gatherfs("mount", *self.sources, self.point, *self.options)[::2]
         if code != 0:
             if self.made:
                 os.rmdir(self.point)
@@ -104,7 +108,7 @@ class Mount:
     def stay(self):
         """Starts a daemon in the foreground: (0, "") once it is mounted, or its exit code and what it said."""
         self.log = tempfile.TemporaryFile("w+", errors="replace")
-        self.process = subprocess.Popen([PROGRAM, "mount", "-f", self.source, self.point, *self.options], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([PROGRAM, "mount", "-f", *self.sources, self.point, *self.options], stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log)
         wait_for(lambda: mounted(self.point) or self.process.poll() is not None, "the mount")
         return (self.process.returncode or 0, self.said()) if self.process.poll() is not None else (0, "")
@@ -142,7 +146,7 @@ def refused_mount(source, *options, parts=(), code=1):
     point = tempfile.mkdtemp(prefix="mnt-")
     args = [a for option in options for a in ("-o", option)]
     try:
-        return refused("mount", source, point, *args, parts=parts, code=code)
+        return refused("mount", *sources_of(source), point, *args, parts=parts, code=code)
     finally:
         os.rmdir(point)
 
