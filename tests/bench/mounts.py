@@ -35,10 +35,10 @@ def empty_folder():
 
 
 @contextlib.contextmanager
-def gatherfs(program, folder):
-    """The checkpoint in `folder`, mounted. The mount point ends with the block."""
+def gatherfs(program, source, *options):
+    """A SOURCE, mounted. The mount point ends with the block."""
     with empty_folder() as point:
-        run(program, "mount", f"{folder}/checkpoint", point, "-o", f"strategy={folder}/strategy")
+        run(program, "mount", source, point, "-o", ",".join(options))
         pid = daemon_of(program, point)
         try:
             yield point

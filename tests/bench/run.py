@@ -9,6 +9,7 @@ little of another machine, ratios do. Sources are in the page cache. The bytes a
 Prints a table with the targets and writes DIR/bench.json. A missed target is no failure: a failure is what could not be run.
 """
 import argparse
+import contextlib
 import glob
 import json
 import mmap
@@ -23,16 +24,22 @@ import make_checkpoint
 import mounts
 from mounts import Failed
 
-# name: (checkpoint, way of readbench, least part of what the empty FUSE file does)
+# name: (checkpoint, view of it, way of readbench, least part of what the empty FUSE file does)
 READING = {
-    "blocks-direct": ("blocks", "direct", 0.55),
-    "rows-direct": ("rows", "direct", 0.40),
-    "blocks-cold": ("blocks", "cold", 0.70),
-    "rows-cold": ("rows", "cold", 0.70),
-    "blocks-mapped": ("blocks", "mapped", 0.70),
-    "rows-mapped": ("rows", "mapped", 0.70),
+    "blocks-direct": ("blocks", "unified", "direct", 0.55),
+    "rows-direct": ("rows", "unified", "direct", 0.40),
+    "blocks-cold": ("blocks", "unified", "cold", 0.70),
+    "rows-cold": ("rows", "unified", "cold", 0.70),
+    "blocks-mapped": ("blocks", "unified", "mapped", 0.70),
+    "rows-mapped": ("rows", "unified", "mapped", 0.70),
+    "blocks-rank-direct": ("blocks", "rank", "direct", 0.55),
+    "rows-rank-direct": ("rows", "rank", "direct", 0.40),
+    "blocks-rank-cold": ("blocks", "rank", "cold", 0.70),
+    "rows-rank-cold": ("rows", "rank", "cold", 0.70),
 }
-MOUNTING = {"small-mount": ("small", 0.15)}  # name: (checkpoint, most seconds to the first answered listing)
+# name: (checkpoint, view of it, most seconds to the first answered listing)
+MOUNTING = {"small-mount": ("small", "unified", 0.15), "small-rank-mount": ("small", "rank", 0.15)}
+VIEWS = ("unified", "rank")  # of the shards, as one model; of the merged file, as the shards of rank 1
 MOUNTS = 7                                   # how often
 MEMORY = 32                                  # MiB: the most that a daemon may have of its own
 WAYS = {"direct": "O_DIRECT", "cold": "buffered, cold", "warm": "buffered, warm", "mapped": "mapped in order, cold"}
@@ -48,34 +55,36 @@ class Bench:
         self.wanted = wanted or [*READING, *MOUNTING]
         self.reading, self.mounting, self.memory = {}, {}, {}
 
-    def of(self, table, checkpoint):
-        """The wanted scenarios of a table that read this checkpoint."""
-        return {n: row[1:] for n, row in table.items() if row[0] == checkpoint and n in self.wanted}
+    def of(self, table, checkpoint, view):
+        """The wanted scenarios of a table that read this view of this checkpoint."""
+        return {n: row[2:] for n, row in table.items() if row[:2] == (checkpoint, view) and n in self.wanted}
 
     def run(self):
         for checkpoint in make_checkpoint.CHECKPOINTS:
-            reading, mounting = self.of(READING, checkpoint), self.of(MOUNTING, checkpoint)
-            if not reading and not mounting:
-                continue
-            folder = make_checkpoint.ensure(self.data, checkpoint)
-            fill_page_cache(folder)
-            self.read(checkpoint, folder, reading)
-            for name, (target,) in mounting.items():
-                self.mounting[name] = {"checkpoint": checkpoint, "target": target, **self.mount_times(folder)}
+            for view in VIEWS:
+                reading, mounting = self.of(READING, checkpoint, view), self.of(MOUNTING, checkpoint, view)
+                if not reading and not mounting:
+                    continue
+                folder = make_checkpoint.ensure(self.data, checkpoint)
+                fill_page_cache(folder)
+                self.read(checkpoint, view, folder, reading)
+                for name, (target,) in mounting.items():
+                    self.mounting[name] = {"checkpoint": checkpoint, "view": view, "target": target, **self.mount_times(view, folder)}
 
-    def read(self, checkpoint, folder, scenarios):
-        """Mounts a checkpoint, compares all of it, measures the scenarios, and notes the daemon's memory on the way."""
-        with mounts.gatherfs(self.program, folder) as point:
+    def read(self, checkpoint, view, folder, scenarios):
+        """Mounts a view, compares all of it, measures the scenarios, and notes the daemon's memory on the way."""
+        with merged_folder(folder) as merged, mounts.gatherfs(self.program, *mount_of(view, folder, merged)) as point:
             pid = mounts.daemon_of(self.program, point)
-            memory = self.memory[checkpoint] = {"target": MEMORY, "mounted": mounts.anonymous_mib(pid)}
-            path, plain = image_of(point), f"{folder}/merged.safetensors"
+            memory = self.memory[f"{checkpoint} {view}"] = {"checkpoint": checkpoint, "view": view, "target": MEMORY,
+                                                            "mounted": mounts.anonymous_mib(pid)}
+            path, plain = image_of(point, view), plain_of(folder, view)
             compare(path, plain)
             memory["read_twice"] = mounts.anonymous_mib(pid)
             if scenarios:
                 with mounts.nullfs(f"{self.tools}/nullfs", os.stat(path).st_size) as null:
                     mounts.copy_readahead(path, null)
                     for name, (way, target) in scenarios.items():
-                        self.reading[name] = {"checkpoint": checkpoint, "way": way, "target": target,
+                        self.reading[name] = {"checkpoint": checkpoint, "view": view, "way": way, "target": target,
                                               "readahead_kib": mounts.readahead_kib(path), **self.rates(way, path, null, plain)}
                 memory["at_the_end"] = mounts.anonymous_mib(pid)
 
@@ -86,17 +95,18 @@ class Bench:
                 "of_nullfs": statistics.median(a / b for a, b in zip(ours, empty)),
                 "of_plain": statistics.median(a / b for a, b in zip(ours, file))}
 
-    def mount_times(self, folder):
+    def mount_times(self, view, folder):
         """Seconds from starting the program to the end of the first listing with attributes."""
         times = []
         for _ in range(MOUNTS):
-            with mounts.empty_folder() as point:
+            with mounts.empty_folder() as point, merged_folder(folder) as merged:
+                source, *options = mount_of(view, folder, merged)
                 start = time.perf_counter()
-                mounts.run(self.program, "mount", f"{folder}/checkpoint", point, "-o", f"strategy={folder}/strategy")
+                mounts.run(self.program, "mount", source, point, "-o", ",".join(options))
                 names = [entry.name for entry in os.scandir(point) if entry.stat()]
                 times.append(time.perf_counter() - start)
                 mounts.run(self.program, "umount", point)
-            if "param_name_map.json" not in names:
+            if ("param_name_map.json" if view == "unified" else "rank_7") not in names:
                 raise Failed(f"the mount of {folder} shows {names}")
         return {"seconds": times, "median": statistics.median(times)}
 
@@ -109,9 +119,31 @@ def fill_page_cache(folder):
                 pass
 
 
-def image_of(point):
+@contextlib.contextmanager
+def merged_folder(folder):
+    """A folder with nothing but the merged file: a unified SOURCE."""
+    with mounts.empty_folder() as merged:
+        os.symlink(f"{os.path.abspath(folder)}/merged.safetensors", f"{merged}/model.safetensors")
+        try:
+            yield merged
+        finally:
+            os.unlink(f"{merged}/model.safetensors")
+
+
+def mount_of(view, folder, merged):
+    """SOURCE and options of a view."""
+    return (f"{folder}/checkpoint", f"strategy={folder}/strategy") if view == "unified" else (merged, f"to={folder}/strategy")
+
+
+def plain_of(folder, view):
+    """The ordinary file with the same tensors."""
+    return f"{folder}/merged.safetensors" if view == "unified" else glob.glob(f"{folder}/checkpoint/rank_1/*.safetensors")[0]
+
+
+def image_of(point, view):
     """The one file of weights that a mount of these checkpoints shows."""
-    files = [p for p in glob.glob(f"{point}/*.safetensors") if not p.endswith("hyper_param.safetensors")]
+    folder = point if view == "unified" else f"{point}/rank_1"
+    files = [p for p in glob.glob(f"{folder}/*.safetensors") if not p.endswith("hyper_param.safetensors")]
     if len(files) != 1:
         raise Failed(f"expected one file of weights in the mount, found {files}")
     return files[0]
@@ -161,15 +193,19 @@ def print_table(bench, facts):
         print(f"{'reading, 1 MiB a read, GB/s':<40}{'gatherfs':>9}{'empty':>7}{'plain':>7}{'of plain':>10}{'of empty':>10}{'target':>8}")
     for r in bench.reading.values():
         rate = [statistics.median(r[k]) for k in ("gatherfs", "nullfs", "plain")]
-        print(f"{KINDS[r['checkpoint']] + ', ' + WAYS[r['way']]:<40}{rate[0]:>9.2f}{rate[1]:>7.2f}{rate[2]:>7.2f}"
+        print(f"{of_view(r) + ', ' + WAYS[r['way']]:<40}{rate[0]:>9.2f}{rate[1]:>7.2f}{rate[2]:>7.2f}"
               f"{r['of_plain']:>10.2f}{r['of_nullfs']:>10.2f}{r['target']:>8.2f}{missed(r['of_nullfs'] < r['target'])}")
     for r in bench.mounting.values():
         print(f"\n{'mounting to the first listing, s':<40}{'':>33}{r['median']:>10.3f}{r['target']:>8.2f}{missed(r['median'] > r['target'])}")
-        print(f"  {KINDS[r['checkpoint']]}, {len(r['seconds'])} times, {min(r['seconds']):.3f} to {max(r['seconds']):.3f}")
+        print(f"  {of_view(r)}, {len(r['seconds'])} times, {min(r['seconds']):.3f} to {max(r['seconds']):.3f}")
     print(f"\n{'memory of the daemon, MiB':<40}{'':>9}{'mounted':>17}{'read':>7}{'most':>10}{'target':>8}")
-    for checkpoint, m in bench.memory.items():
-        most = max(v for k, v in m.items() if k != "target")
-        print(f"{KINDS[checkpoint]:<40}{'':>9}{m['mounted']:>17.1f}{m['read_twice']:>7.1f}{most:>10.1f}{MEMORY:>8}{missed(most > MEMORY)}")
+    for m in bench.memory.values():
+        most = max(m[k] for k in ("mounted", "read_twice", "at_the_end") if k in m)
+        print(f"{of_view(m):<40}{'':>9}{m['mounted']:>17.1f}{m['read_twice']:>7.1f}{most:>10.1f}{MEMORY:>8}{missed(most > MEMORY)}")
+
+
+def of_view(row):
+    return KINDS[row["checkpoint"]] + ("" if row["view"] == "unified" else ", a rank of")
 
 
 def missed(is_missed):
