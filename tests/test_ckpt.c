@@ -111,7 +111,8 @@ Test(ckpt, refuses)
 		{ "1{1'w' 2{2'Int8' $1a$05$61}}", "parameter \"w\": tensor_content: ends 4 byte(s) too early (cut off, damaged or no .ckpt file)" },
 		{ "1{1'w' 2{$12$05$49}}", "parameter \"w\": tensor_type: ends 4 byte(s) too early (cut off, damaged or no .ckpt file)" },
 		{ "1{1'w' $12$08 2'Int8'}", "parameter \"w\": tensor: ends 2 byte(s) too early (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 3'a' $1a$02$61}", "parameter \"w\": maptensor: the value has a tensor or maptensor already (cut off, damaged or no .ckpt file)" },
+		{ "1{1'w' 3'a' $1a$02$61}",
+		  "parameter \"w\": maptensor: the value has a tensor or maptensor already (cut off, damaged or no .ckpt file)" },
 		{ "1{1'w' $1a$02$61}", "parameter \"w\": maptensor: ends 1 byte(s) too early (cut off, damaged or no .ckpt file)" },
 		{ "1{1'w' 2{1=1 2'Int8' 9(}}", "parameter \"w\": an unknown field: invalid wire_type (cut off, damaged or no .ckpt file)" },
 
@@ -145,7 +146,8 @@ Test(ckpt, refuses)
 		{ W("1=1", "Int8~", "'a'"), "parameter \"w\": tensor_type: \"Int8\" is not known" },
 		{ W("1=2 1=-3", "Int8", "'a'"), "parameter \"w\": dims: [2, -3]: axis 1 is negative" },
 		{ W("1=0 1=-3", "Int8", "''"), "parameter \"w\": dims: [0, -3]: axis 1 is negative" },
-		{ W("1=4294967296 1=4294967296", "Int8", "''"), "parameter \"w\": dims: [4294967296, 4294967296]: the product up to axis 1 passes 64 bits" },
+		{ W("1=4294967296 1=4294967296",
+		  "Int8", "''"), "parameter \"w\": dims: [4294967296, 4294967296]: the product up to axis 1 passes 64 bits" },
 		{ W("1=4294967296 1=2147483648", "Float32", "''"),
 		  "parameter \"w\": dims: [4294967296, 2147483648]: 9223372036854775808 elements of Float32 pass 64 bits" },
 		{ W("1'\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1'", "Int8", "'a'"),
@@ -275,7 +277,8 @@ Test(ckpt, reasons_and_metadata)
 		{ "i", "saved again later in the file, and the last one counts" },
 	};
 
-	cr_assert_eq(index_text("1{1's' 2{1=0 2'str' 3*4}} 1{1'm' 3{}} 1{1'__metadata__' 2{2'Int4' 3'a'}} 1{1'c' 2{2'Complex128' 3*16}} 1{1'h' 2{2'HiFloat8' 3'a'}}"
+	cr_assert_eq(index_text("1{1's' 2{1=0 2'str' 3*4}} 1{1'm' 3{}} 1{1'__metadata__' 2{2'Int4' 3'a'}}"
+				"1{1'c' 2{2'Complex128' 3*16}} 1{1'h' 2{2'HiFloat8' 3'a'}}"
 				"1{1'i' 2{2'Int4' 3'a'}} 1{1'j' 2{1=2 2'Int4' 3'ab'}} 1{1'i' 2{2'Int8' 3'a'}} 1{1'k' 2{2'Int4' 3'a'}}",
 				arena, &c, &err), 0, "%s", err.msg);
 	cr_assert_eq(c.left_out_count, COUNT(why));
