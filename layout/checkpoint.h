@@ -29,7 +29,8 @@ struct tensor {
 	const char *name;           /* in views */
 	const char *source_name;    /* in the files and in their strategy */
 	const uint64_t *shape;      /* [axes], elements */
-	const struct piece *pieces; /* [grid.blocks] */
+	const struct piece *pieces; /* [grid.blocks]; none when it is woven */
+	const struct weave *weave;  /* how it is made of other tensors (weave.h); NULL for one that the sources hold */
 	struct grid grid;
 	uint64_t bytes;
 	enum dtype dtype;

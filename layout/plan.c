@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #include "layout/plan.h"
+#include "layout/weave.h"
 
 static uint64_t min64(uint64_t a, uint64_t b)
 {
@@ -85,11 +86,26 @@ static void cut_make(struct plan_cut *cut, const struct extent *e)
 	}
 }
 
+/* A woven tensor's block keeps its axes: each element knows its own way to a source. */
+static void cut_woven(struct plan_cut *cut, const struct extent *e)
+{
+	uint64_t stride = dtype_bits(e->tensor->dtype) / 8;
+	struct box box;
+
+	box_of_block(e->grid, e->tensor->shape, e->block, &box);
+	cut->axes = e->tensor->axes;
+	for (uint32_t a = cut->axes; a-- > 0; stride *= box.count[a])
+		cut->axis[a] = (struct plan_axis){ .start = box.start[a], .count = box.count[a], .dst_stride = stride };
+}
+
 static void enter(struct plan *plan, const struct extent *e)
 {
 	plan->extent = e;
 	plan->column = 0;
-	if (e->kind == EXTENT_BLOCK)
+	plan->part = 0;
+	if (e->kind == EXTENT_BLOCK && e->tensor->weave)
+		cut_woven(&plan->cut, e);
+	else if (e->kind == EXTENT_BLOCK)
 		cut_make(&plan->cut, e);
 }
 
@@ -154,6 +170,49 @@ static void next_of_block(struct plan *plan, uint64_t left, struct run *run)
 	}
 }
 
+/*
+ * The elements of a woven tensor from byte `pos` of the block on, as far as they lie evenly in one source, at most `left` bytes. A
+ * range may begin and end inside an element.
+ */
+static void woven_run(struct plan *plan, uint64_t pos, uint64_t left, struct run *run)
+{
+	const struct plan_cut *cut = &plan->cut;
+	const struct plan_axis *last = &cut->axis[cut->axes - 1];
+	uint64_t at[BOX_AXES], width = last->dst_stride, in = pos % width, most;
+	struct weave_run found;
+
+	for (uint32_t a = 0; a < cut->axes; a++) {
+		at[a] = cut->axis[a].start + pos / cut->axis[a].dst_stride;
+		pos %= cut->axis[a].dst_stride;
+	}
+	most = min64(last->start + last->count - at[cut->axes - 1], left / width);
+	weave_find(plan->extent->tensor, at, in || most == 0 ? 1 : most, &plan->part, &found);
+	run->source = found.piece.source;
+	run->src = found.piece.offset + in;
+	run->len = min64(found.stride == width ? found.elements * width - in : width - in, left);
+	run->rows = found.stride == width ? 1 : found.elements;
+	run->src_stride = found.stride;
+	run->dst_stride = width;
+}
+
+/* The next run of a woven tensor's block. Contiguous runs that follow one another in a source are one. */
+static void next_of_woven(struct plan *plan, uint64_t left, struct run *run)
+{
+	uint64_t pos = plan->at - plan->extent->offset, taken;
+	struct run more;
+
+	woven_run(plan, pos, left, run);
+	run->dst = plan->at - plan->base;
+	taken = run->len * run->rows;
+	while (run->rows == 1 && taken < left) {
+		woven_run(plan, pos + taken, left - taken, &more);
+		if (more.rows != 1 || more.source != run->source || more.src != run->src + run->len)
+			break;
+		run->len = taken += more.len;
+	}
+	plan->at += taken;
+}
+
 /* The rest of a literal or a range in one run. */
 static void next_of_bytes(struct plan *plan, uint64_t left, struct run *run)
 {
@@ -186,7 +245,9 @@ bool plan_next(struct plan *plan, struct run *run)
 	uint64_t left = min64(end, plan->end) - plan->at;
 
 	*run = (struct run){ 0 };
-	if (plan->extent->kind == EXTENT_BLOCK)
+	if (plan->extent->kind == EXTENT_BLOCK && plan->extent->tensor->weave)
+		next_of_woven(plan, left, run);
+	else if (plan->extent->kind == EXTENT_BLOCK)
 		next_of_block(plan, left, run);
 	else
 		next_of_bytes(plan, left, run);

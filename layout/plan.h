@@ -41,7 +41,8 @@ struct plan {
 	const struct extent *extent; /* that holds `at` */
 	uint64_t base, at, end;      /* in the image: the range's start, the next byte, the range's end */
 	uint64_t column;             /* bytes of the rows at `at` that earlier runs have taken */
-	struct plan_cut cut;         /* of `extent`, when it is a block */
+	struct plan_cut cut;         /* of `extent`, when it is a block; of a woven tensor with all its axes, in elements, and no source */
+	uint32_t part;               /* of a woven tensor: the one of the last run */
 };
 
 /* Plans [offset, offset + len) of the image, which must lie inside it. */
