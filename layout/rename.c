@@ -11,7 +11,7 @@
 
 #define GROUPS 10
 #define RULES_MAX 10000
-#define NAME_MAX_BYTES (1 << 16) /* a rule that doubles names must not double them for ever */
+#define NAME_MAX_BYTES (1 << 16) /* rules that double names must not double them for ever: from here on a name is none */
 
 struct rule {
 	regex_t from;
@@ -130,7 +130,7 @@ int rename_parse(struct bytes text, struct rename **out, struct error *err)
 /* Writes TO with what its groups matched in `name`. */
 static void write_to(struct text *text, const char *to, const char *name, const regmatch_t *group)
 {
-	for (; *to; to++) {
+	for (; *to && text->len < NAME_MAX_BYTES; to++) {
 		const regmatch_t *g = NULL;
 
 		if (*to == '\\' && *++to != '\\')
@@ -165,11 +165,14 @@ static void apply_rule(const struct rule *rule, const char *name, struct text *t
 
 const char *rename_apply(const struct rename *rules, const char *name, struct arena *arena)
 {
-	for (uint64_t i = 0; name && i < rules->count; i++) {
+	uint64_t len = 0;
+
+	for (uint64_t i = 0; name && len < NAME_MAX_BYTES && i < rules->count; i++) {
 		struct text text = TEXT_EMPTY;
 
 		apply_rule(&rules->rules[i], name, &text);
-		name = text.failed ? NULL : arena_strndup(arena, text.ptr ? text.ptr : "", text.len);
+		len = text.len;
+		name = text.failed ? NULL : arena_strndup(arena, text.ptr ? text.ptr : "", len);
 		text_free(&text);
 	}
 	return name;
