@@ -75,7 +75,7 @@ static int check_path(const char *path, uint64_t *names, struct error *err)
 }
 
 /* Collects the files and makes room for all nodes: at most one for each name of each path. */
-static int prepare(struct build *b, const struct view *view)
+static int prepare(struct build *b, const struct view *view, const struct tree_place *place)
 {
 	uint64_t names = 1;
 
@@ -84,8 +84,10 @@ static int prepare(struct build *b, const struct view *view)
 		return error_nomem(b->err);
 	for (uint64_t i = 0; i < view->count; i++)
 		b->files[b->count++] = (struct file){ view->files[i].path, TREE_IMAGE, view->files[i].image };
-	b->files[b->count++] = (struct file){ ".gatherfs/status", TREE_STATUS, NULL };
-	b->files[b->count++] = (struct file){ ".gatherfs/status.json", TREE_STATUS_JSON, NULL };
+	if (place->status)
+		b->files[b->count++] = (struct file){ place->status, TREE_STATUS, NULL };
+	if (place->status_json)
+		b->files[b->count++] = (struct file){ place->status_json, TREE_STATUS_JSON, NULL };
 	for (uint64_t i = 0; i < b->count; i++) {
 		int rc = check_path(b->files[i].path, &names, b->err);
 
@@ -180,19 +182,24 @@ static int finish(struct build *b, uint64_t base, struct tree *out)
 	return 0;
 }
 
-int tree_build(const struct view *view, uint64_t base, struct arena *arena, struct tree *out, struct error *err)
+int tree_build_at(const struct view *view, const struct tree_place *place, struct arena *arena, struct tree *out, struct error *err)
 {
 	struct build b = { .arena = arena, .err = err };
-	int rc = prepare(&b, view);
+	int rc = prepare(&b, view, place);
 
 	if (rc == 0)
 		rc = build(&b);
 	if (rc == 0)
-		rc = finish(&b, base, out);
+		rc = finish(&b, place->base, out);
 	free(b.files);
 	free(b.ranges);
 	free(b.nodes);
 	return rc;
+}
+
+int tree_build(const struct view *view, uint64_t base, struct arena *arena, struct tree *out, struct error *err)
+{
+	return tree_build_at(view, &(struct tree_place){ base, ".gatherfs/status", ".gatherfs/status.json" }, arena, out, err);
 }
 
 const struct tree_node *tree_get(const struct tree *tree, uint64_t ino)

@@ -6,7 +6,7 @@
  * no count of look-ups, and a later tree of the same mount gets numbers of its own by starting at a higher base.
  *
  * Invariants: node 0 is the root; the children of a directory lie next to each other, sorted by the bytes of their names;
- * every file of the view is there once, and so are the files of .gatherfs/ that are made when they are opened.
+ * every file of the view is there once, and so are the status files, which are made when they are opened.
  */
 #ifndef FS_TREE_H
 #define FS_TREE_H
@@ -21,6 +21,7 @@ enum tree_kind {
 	TREE_IMAGE,       /* a file of the view */
 	TREE_STATUS,      /* a text made at each open */
 	TREE_STATUS_JSON, /* likewise */
+	TREE_LINK,        /* a symbolic link, whose target is asked for each time; only hub.c makes it */
 };
 
 struct tree_node {
@@ -39,7 +40,17 @@ struct tree {
 	uint64_t bytes; /* of all images together */
 };
 
-/* Makes the tree of `view` in `arena`. -EINVAL for a path that cannot be a file's, or a name that is taken twice; -ENOMEM. */
+/* Where a tree stands: its first number, and the paths of its status files, NULL for a tree that has none. */
+struct tree_place {
+	uint64_t base;
+	const char *status, *status_json;
+};
+
+/*
+ * Makes the tree of `view` in `arena`. -EINVAL for a path that cannot be a file's, or a name that is taken twice; -ENOMEM.
+ * tree_build() is for a view that is a whole mount, with the status in .gatherfs/.
+ */
+int tree_build_at(const struct view *view, const struct tree_place *place, struct arena *arena, struct tree *out, struct error *err);
 int tree_build(const struct view *view, uint64_t base, struct arena *arena, struct tree *out, struct error *err);
 
 /* The node with the kernel's number `ino`, or NULL. */
