@@ -197,6 +197,22 @@ int source_read(const struct source *source, uint64_t offset, void *buf, uint64_
 	return read_file(source, offset, buf, len, err);
 }
 
+int source_look(const char *path, struct source_stamp *out)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	*out = stamp_of(&st);
+	return 0;
+}
+
+bool source_same(const struct source_stamp *a, const struct source_stamp *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime.tv_sec == b->mtime.tv_sec &&
+	       a->mtime.tv_nsec == b->mtime.tv_nsec;
+}
+
 static int changed(const struct source *source, const char *field, uint64_t expected, uint64_t found, struct error *err)
 {
 	return error_set(err, -EIO, "%s: changed since it was mounted: %s: expected %" PRIu64 ", found %" PRIu64, source->path,

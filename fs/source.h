@@ -13,6 +13,7 @@
 #ifndef FS_SOURCE_H
 #define FS_SOURCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
@@ -61,6 +62,10 @@ int source_splice(struct sources *sources, uint32_t index, const struct ckpt_spl
 
 /* Reads exactly [offset, offset + len) into buf. -EIO when the file ends before or an address stands for nothing, or the errno of pread. */
 int source_read(const struct source *source, uint64_t offset, void *buf, uint64_t len, struct error *err);
+
+/* What `path` names now, without opening it. 0, or a negative errno. */
+int source_look(const char *path, struct source_stamp *out);
+bool source_same(const struct source_stamp *a, const struct source_stamp *b);
 
 /* 0 while the open file is as stamped; else -EIO (or the errno of fstat) and a message with the field, expected and found. */
 int source_unchanged(const struct source *source, struct error *err);
