@@ -64,10 +64,10 @@ static int serve_detached(struct serve *s, struct error *err)
 	return rc;
 }
 
-static int serve(const struct options *o, const char *point, struct model *m, struct error *err)
+static int serve(const struct options *o, const char *point, struct hub *hub, struct error *err)
 {
 	struct serve *s;
-	int rc = serve_mount(o, point, m, &s, err);
+	int rc = serve_mount(o, point, hub, &s, err);
 
 	if (rc < 0)
 		return rc;
@@ -79,16 +79,17 @@ static int serve(const struct options *o, const char *point, struct model *m, st
 static int load_and_serve(const struct options *o, const char *point, struct error *err)
 {
 	struct model *m;
+	struct hub *hub;
 	int rc = load_model(o, &m, err);
 
 	if (rc < 0)
 		return rc;
-	rc = tree_build(&m->view, 1, m->arena, &m->tree, err); /* 1 is the kernel's number of a mount's root */
-	if (rc == 0) {
-		announce(m);
-		rc = serve(o, point, m, err);
-	}
-	model_free(m);
+	hub = hub_new(m, false, err);
+	if (!hub)
+		return -EINVAL;
+	announce(m);
+	rc = serve(o, point, hub, err);
+	hub_free(hub);
 	return rc;
 }
 

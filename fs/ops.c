@@ -1,84 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See ops.h. Status files are made when they are opened and kept in fi->fh until they are closed. */
+/*
+ * See ops.h. An open file has its node at hand, so that reading looks nothing up and takes no lock. Status files are made when they
+ * are opened and kept until they are closed.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include "fs/ops.h"
+#include "fs/attr.h"
+#include "fs/folder.h"
 
-#define FOREVER 86400.0       /* seconds: nothing changes */
-#define BLOCK (UINT64_C(1) << 20) /* bytes: what a read had best ask for */
 #define NAME_LONGEST 255
 
-/* The one place that finds a node by its number. */
-static const struct tree_node *node_of(fuse_req_t req, fuse_ino_t ino)
-{
-	const struct ops *ops = fuse_req_userdata(req);
-
-	return tree_get(&ops->model->tree, ino);
-}
-
-static bool is_status(const struct tree_node *node)
-{
-	return node->kind == TREE_STATUS || node->kind == TREE_STATUS_JSON;
-}
-
-static void write_status(const struct ops *ops, const struct tree_node *node, struct text *text)
-{
-	if (node->kind == TREE_STATUS)
-		status_text(ops->status, text);
-	else
-		status_json(ops->status, text);
-}
-
-static uint64_t size_of(const struct ops *ops, const struct tree_node *node)
-{
-	struct text text = TEXT_EMPTY;
-	uint64_t size;
-
-	if (!is_status(node))
-		return node->image ? node->image->size : 0;
-	write_status(ops, node, &text);
-	size = text.len;
-	text_free(&text);
-	return size;
-}
-
-/* Attributes that need no work: what a listing has to tell of a node. */
-static void describe(const struct ops *ops, const struct tree_node *node, struct stat *st)
-{
-	const struct model *m = ops->model;
-	bool dir = node->kind == TREE_DIR;
-
-	*st = (struct stat){
-		.st_ino = tree_number(&m->tree, node),
-		.st_mode = dir ? S_IFDIR | m->dir_mode : S_IFREG | m->file_mode,
-		.st_nlink = dir ? 2 + node->folders : 1,
-		.st_uid = m->uid,
-		.st_gid = m->gid,
-		.st_blksize = BLOCK,
-		.st_mtim = m->mtime,
-		.st_ctim = m->mtime,
-		.st_atim = m->mtime,
-	};
-}
-
-static void attributes(const struct ops *ops, const struct tree_node *node, struct stat *st)
-{
-	describe(ops, node, st);
-	st->st_size = (off_t)size_of(ops, node);
-	st->st_blocks = (st->st_size + 511) / 512;
-}
-
-static void entry_of(const struct ops *ops, const struct tree_node *node, struct fuse_entry_param *e)
-{
-	*e = (struct fuse_entry_param){ .ino = tree_number(&ops->model->tree, node), .entry_timeout = FOREVER,
-					.attr_timeout = is_status(node) ? 0 : FOREVER };
-	attributes(ops, node, &e->attr);
-}
+/* An open file; it holds its model. */
+struct file {
+	struct hub_node at;
+	struct text text; /* of a status file */
+};
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
@@ -91,98 +31,127 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->time_gran = 1;
 }
 
-/* The child of `dir` with this name; "." and ".." are asked for by an NFS server. */
-static const struct tree_node *child_of(const struct ops *ops, const struct tree_node *dir, const char *name)
+/* Answers a look-up of `name` in `dir`. A name that is there is held until the kernel forgets it. */
+static void look_up(fuse_req_t req, const struct ops *ops, const struct hub_node *dir, const char *name)
 {
-	if (strcmp(name, ".") == 0)
-		return dir;
-	if (strcmp(name, "..") == 0)
-		return &ops->model->tree.nodes[dir->parent];
-	return tree_find(&ops->model->tree, dir, name);
+	struct fuse_entry_param e = { 0 };
+	struct hub_node at;
+	bool there = root_child(ops->hub, dir, name, &at);
+
+	if (there)
+		attr_entry(ops, dir, &at, &e);
+	else
+		e.entry_timeout = attr_absence(ops, dir);
+	if (!there && e.entry_timeout == 0)
+		fuse_reply_err(req, ENOENT);
+	else if (fuse_reply_entry(req, &e) < 0 && there) /* number 0: the kernel remembers that there is no such name */
+		hub_drop(ops->hub, at.of, 1);
 }
 
+/* "." and ".." are asked for by an NFS server. */
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	const struct ops *ops = fuse_req_userdata(req);
-	const struct tree_node *dir = node_of(req, parent), *node;
-	struct fuse_entry_param e = { .entry_timeout = FOREVER };
+	struct hub_node dir;
 
-	if (!dir || dir->kind != TREE_DIR) {
-		fuse_reply_err(req, dir ? ENOTDIR : ESTALE);
+	if (!hub_get(ops->hub, parent, &dir)) {
+		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	if (strlen(name) > NAME_LONGEST) {
+	if (dir.node->kind != TREE_DIR)
+		fuse_reply_err(req, ENOTDIR);
+	else if (strlen(name) > NAME_LONGEST)
 		fuse_reply_err(req, ENAMETOOLONG);
-		return;
-	}
-	node = child_of(ops, dir, name);
-	if (node)
-		entry_of(ops, node, &e);
-	fuse_reply_entry(req, &e); /* number 0: the kernel remembers that there is no such name */
+	else
+		look_up(req, ops, &dir, name);
+	hub_drop(ops->hub, dir.of, 1);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
-	(void)ino, (void)count;
+	const struct ops *ops = fuse_req_userdata(req);
+
+	hub_forget(ops->hub, ino, count);
 	fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
-	(void)count, (void)forgets;
+	const struct ops *ops = fuse_req_userdata(req);
+
+	for (size_t i = 0; i < count; i++)
+		hub_forget(ops->hub, forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	const struct tree_node *node = node_of(req, ino);
+	const struct ops *ops = fuse_req_userdata(req);
+	struct hub_node at;
 	struct stat st;
+	double holds;
 
 	(void)fi;
-	if (!node) {
+	if (!hub_get(ops->hub, ino, &at)) {
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	attributes(fuse_req_userdata(req), node, &st);
-	fuse_reply_attr(req, &st, is_status(node) ? 0 : FOREVER);
+	holds = attr_of(ops, &at, &st);
+	hub_drop(ops->hub, at.of, 1);
+	fuse_reply_attr(req, &st, holds);
 }
 
-/* The text of a status file as it is now, to be kept until the file is closed. */
-static int open_status(const struct ops *ops, const struct tree_node *node, struct fuse_file_info *fi)
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-	struct text *text = calloc(1, sizeof(*text));
+	const struct ops *ops = fuse_req_userdata(req);
+	char target[HUB_NAME];
 
-	if (!text)
-		return -ENOMEM;
-	write_status(ops, node, text);
-	if (text->failed) {
-		text_free(text);
-		free(text);
-		return -ENOMEM;
+	(void)ino; /* there is only one link */
+	if (root_latest(ops->hub, target))
+		fuse_reply_readlink(req, target);
+	else
+		fuse_reply_err(req, ENOENT);
+}
+
+static void close_file(const struct ops *ops, struct file *f)
+{
+	hub_drop(ops->hub, f->at.of, 1);
+	text_free(&f->text);
+	free(f);
+}
+
+/* Opens `f`, whose node is known. The text of a status file is made now, to be kept until the file is closed. */
+static int open_file(const struct ops *ops, struct file *f, struct fuse_file_info *fi)
+{
+	if ((fi->flags & O_ACCMODE) != O_RDONLY)
+		return -EROFS;
+	if (attr_is_status(f->at.node)) {
+		attr_status(ops, f->at.node, &f->text);
+		fi->direct_io = 1; /* its size may differ from what the kernel was told */
+	} else {
+		fi->keep_cache = 1;
 	}
-	fi->fh = (uintptr_t)text;
-	fi->direct_io = 1; /* its size may differ from what the kernel was told */
-	return 0;
+	fi->noflush = 1;
+	fi->fh = (uintptr_t)f;
+	return f->text.failed ? -ENOMEM : 0;
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	const struct tree_node *node = node_of(req, ino);
-	int rc = 0;
+	const struct ops *ops = fuse_req_userdata(req);
+	struct file *f = calloc(1, sizeof(*f));
+	int rc;
 
-	if (!node)
-		rc = -ESTALE;
-	else if ((fi->flags & O_ACCMODE) != O_RDONLY)
-		rc = -EROFS;
-	else if (is_status(node))
-		rc = open_status(fuse_req_userdata(req), node, fi);
-	else
-		fi->keep_cache = 1;
-	fi->noflush = 1;
+	if (!f || !hub_get(ops->hub, ino, &f->at)) {
+		fuse_reply_err(req, f ? ESTALE : ENOMEM);
+		free(f);
+		return;
+	}
+	rc = open_file(ops, f, fi);
 	if (rc < 0)
 		fuse_reply_err(req, -rc);
-	else
-		fuse_reply_open(req, fi);
+	if (rc < 0 || fuse_reply_open(req, fi) < 0)
+		close_file(ops, f); /* nobody else will */
 }
 
 static void read_status(fuse_req_t req, const struct text *text, uint64_t offset, uint64_t size)
@@ -195,126 +164,31 @@ static void read_status(fuse_req_t req, const struct text *text, uint64_t offset
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	const struct ops *ops = fuse_req_userdata(req);
-	const struct tree_node *node = node_of(req, ino);
+	const struct file *f = (const struct file *)(uintptr_t)fi->fh;
 
-	if (!node || node->kind == TREE_DIR) {
-		fuse_reply_err(req, node ? EISDIR : ESTALE);
-		return;
-	}
-	if (is_status(node))
-		read_status(req, (const struct text *)(uintptr_t)fi->fh, (uint64_t)offset, size);
+	(void)ino;
+	if (f->at.node->image)
+		reply_read(ops->reply, req, &(struct reply_range){ f->at.model, f->at.node->image, (uint64_t)offset, size });
 	else
-		reply_read(ops->reply, req, &(struct reply_range){ ops->model, node->image, (uint64_t)offset, size });
+		read_status(req, &f->text, (uint64_t)offset, size);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct text *text = (struct text *)(uintptr_t)fi->fh;
-
 	(void)ino;
-	if (text)
-		text_free(text);
-	free(text);
+	close_file(fuse_req_userdata(req), (struct file *)(uintptr_t)fi->fh);
 	fuse_reply_err(req, 0);
-}
-
-static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	if (!node_of(req, ino)) {
-		fuse_reply_err(req, ESTALE);
-		return;
-	}
-	fi->cache_readdir = 1;
-	fi->keep_cache = 1;
-	fuse_reply_open(req, fi);
-}
-
-/* A listing in the making. Entry 0 is ".", 1 is "..", then come the children; an offset is the number of the next entry. */
-struct listing {
-	fuse_req_t req;
-	const struct ops *ops;
-	const struct tree_node *dir;
-	char *buf;
-	size_t size;
-	bool plus; /* with attributes, which count as a look-up */
-};
-
-static const struct tree_node *listed(const struct listing *l, uint64_t i, const char **name)
-{
-	const struct tree_node *nodes = l->ops->model->tree.nodes;
-
-	if (i >= 2) {
-		*name = nodes[l->dir->first + (i - 2)].name;
-		return &nodes[l->dir->first + (i - 2)];
-	}
-	*name = i ? ".." : ".";
-	return i ? &nodes[l->dir->parent] : l->dir;
-}
-
-/* Writes entry `i` behind `used` bytes; what it takes, or more than there is left. */
-static size_t list_one(const struct listing *l, uint64_t i, size_t used)
-{
-	const char *name;
-	const struct tree_node *node = listed(l, i, &name);
-	struct fuse_entry_param e;
-	struct stat st;
-
-	if (!l->plus) {
-		describe(l->ops, node, &st);
-		return fuse_add_direntry(l->req, l->buf + used, l->size - used, name, &st, (off_t)i + 1);
-	}
-	entry_of(l->ops, node, &e);
-	if (i < 2)
-		e.ino = 0; /* no look-up is counted for these two */
-	return fuse_add_direntry_plus(l->req, l->buf + used, l->size - used, name, &e, (off_t)i + 1);
-}
-
-static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
-{
-	struct listing l = { .req = req, .ops = fuse_req_userdata(req), .dir = node_of(req, ino), .size = size, .plus = plus };
-	size_t used = 0;
-
-	if (!l.dir || l.dir->kind != TREE_DIR) {
-		fuse_reply_err(req, l.dir ? ENOTDIR : ESTALE);
-		return;
-	}
-	l.buf = malloc(size);
-	if (!l.buf) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	for (uint64_t i = (uint64_t)offset; i < 2 + (uint64_t)l.dir->count; i++) {
-		size_t len = list_one(&l, i, used);
-
-		if (len > size - used)
-			break;
-		used += len;
-	}
-	fuse_reply_buf(req, l.buf, used);
-	free(l.buf);
-}
-
-static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
-{
-	(void)fi;
-	list(req, ino, size, offset, false);
-}
-
-static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
-{
-	(void)fi;
-	list(req, ino, size, offset, true);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	const struct ops *ops = fuse_req_userdata(req);
-	const struct tree *tree = &ops->model->tree;
-	struct statvfs st = { .f_bsize = BLOCK, .f_frsize = 4096, .f_namemax = NAME_LONGEST };
+	struct root_sum sum = root_sum(ops->hub);
+	struct statvfs st = { .f_bsize = 1 << 20, .f_frsize = 4096, .f_namemax = NAME_LONGEST };
 
 	(void)ino;
-	st.f_blocks = (tree->bytes + 4095) / 4096;
-	st.f_files = tree->count;
+	st.f_blocks = (sum.bytes + 4095) / 4096;
+	st.f_files = sum.nodes;
 	fuse_reply_statfs(req, &st);
 }
 
@@ -324,11 +198,13 @@ const struct fuse_lowlevel_ops ops_table = {
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,
 	.getattr = op_getattr,
+	.readlink = op_readlink,
 	.open = op_open,
 	.read = op_read,
 	.release = op_release,
-	.opendir = op_opendir,
-	.readdir = op_readdir,
-	.readdirplus = op_readdirplus,
+	.opendir = folder_opendir,
+	.readdir = folder_readdir,
+	.readdirplus = folder_readdirplus,
+	.releasedir = folder_releasedir,
 	.statfs = op_statfs,
 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The FUSE operations of a mount: each decodes its arguments, makes one call inward and gives one reply, after which it touches
- * nothing. A node's number is its place in the tree, so look-ups hold nothing and forgetting has nothing to do.
+ * nothing that it does not hold.
  *
- * Everything a mount shows is fixed but for the status files, so the kernel may keep names, attributes and pages as long as it
- * likes. The mount is read-only; the kernel itself answers EROFS to whatever would change something.
+ * Every name that the kernel is told of is a look-up that it forgets one day: each holds the node's model until then. The mount is
+ * read-only; the kernel itself answers EROFS to whatever would change something.
  */
 #ifndef FS_OPS_H
 #define FS_OPS_H
@@ -12,11 +12,12 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/reply.h"
+#include "fs/root.h"
 #include "fs/status.h"
 
 /* The user data of the session. */
 struct ops {
-	const struct model *model;
+	struct hub *hub;
 	const struct status *status;
 	struct reply *reply;
 };

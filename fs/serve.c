@@ -121,7 +121,7 @@ static int mount_session(struct serve *s, struct error *err)
 	return error_set(err, -EPERM, "cannot mount on %s: %s", s->point, said[0] ? said : "the kernel refused it");
 }
 
-int serve_mount(const struct options *options, const char *point, struct model *model, struct serve **out, struct error *err)
+int serve_mount(const struct options *options, const char *point, struct hub *hub, struct serve **out, struct error *err)
 {
 	struct serve *s = calloc(1, sizeof(*s));
 	int rc = s ? check_device(err) : error_nomem(err);
@@ -132,10 +132,10 @@ int serve_mount(const struct options *options, const char *point, struct model *
 	}
 	s->options = options;
 	s->point = point;
-	s->status.model = model;
+	s->status.model = hub_root(hub)->model;
 	s->status.mountpoint = point;
 	s->status.since = time(NULL);
-	s->ops = (struct ops){ .model = model, .status = &s->status, .reply = reply_new(&s->log) };
+	s->ops = (struct ops){ .hub = hub, .status = &s->status, .reply = reply_new(&s->log) };
 	rc = s->ops.reply ? new_session(s, err) : error_nomem(err);
 	if (rc == 0)
 		rc = mount_session(s, err);

@@ -5,16 +5,16 @@
 #ifndef FS_SERVE_H
 #define FS_SERVE_H
 
-#include "fs/model.h"
+#include "fs/hub.h"
 #include "fs/options.h"
 
 struct serve;
 
 /*
- * Mounts `model` on `point` (without links) as the options say. Everything given must outlive the mount. On success requests
+ * Mounts what `hub` shows on `point` (without links) as the options say. Everything given must outlive the mount. On success requests
  * wait until serve_run(). A negative errno, with one message that says what is missing or forbidden.
  */
-int serve_mount(const struct options *options, const char *point, struct model *model, struct serve **out, struct error *err);
+int serve_mount(const struct options *options, const char *point, struct hub *hub, struct serve **out, struct error *err);
 
 /*
  * Answers requests until the mount is unmounted or the process is told to end; then unmounts it. Reports on `channel` (see
