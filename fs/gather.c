@@ -15,6 +15,7 @@
 
 #include "fs/gather.h"
 #include "fs/mapped.h"
+#include "fs/rows.h"
 #include "layout/plan.h"
 
 #define STAGING (UINT64_C(256) << 10) /* bytes: more was no faster, and each thread has its own */
@@ -140,33 +141,6 @@ static int read_rows(struct gather *g, const struct run *run)
 	return rc;
 }
 
-/* Inlined, so that a constant `len` makes each row a few instructions. */
-static inline __attribute__((always_inline)) void copy_rows(uint8_t *dst, const uint8_t *src, const struct run *run, uint64_t len)
-{
-	for (uint64_t i = 0; i < run->rows; i++)
-		memcpy(dst + i * run->dst_stride, src + i * run->src_stride, len);
-}
-
-static void copy_run(uint8_t *dst, const uint8_t *src, const struct run *run)
-{
-	switch (run->len) {
-	case 2:
-		return copy_rows(dst, src, run, 2);
-	case 4:
-		return copy_rows(dst, src, run, 4);
-	case 8:
-		return copy_rows(dst, src, run, 8);
-	case 16:
-		return copy_rows(dst, src, run, 16);
-	case 32:
-		return copy_rows(dst, src, run, 32);
-	case 64:
-		return copy_rows(dst, src, run, 64);
-	default:
-		return copy_rows(dst, src, run, run->len);
-	}
-}
-
 /* Reads the spans of the batch, copies its rows to their places, and begins a new batch. */
 static int flush_staged(struct gather *g)
 {
@@ -184,7 +158,7 @@ static int flush_staged(struct gather *g)
 		const struct run *run = &g->runs[i];
 		const struct span *s = &g->spans[g->span_of[i]];
 
-		copy_run(g->range->dst + run->dst, g->staging + s->at + (run->src - s->lo), run);
+		rows_copy(g->range->dst + run->dst, g->staging + s->at + (run->src - s->lo), run);
 	}
 	g->run_count = g->span_count = 0;
 	g->staged = 0;

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "fs/mapped.h"
+#include "fs/rows.h"
 
 #define SMALL (UINT64_C(16) << 20) /* bytes: a smaller file is read along as the kernel thinks best */
 
@@ -111,10 +112,8 @@ struct copying {
 static int copy(struct bytes file, void *arg)
 {
 	const struct copying *c = arg;
-	const struct run *run = c->run;
 
-	for (uint64_t i = 0; i < run->rows; i++)
-		memcpy(c->dst + i * run->dst_stride, file.ptr + run->src + i * run->src_stride, run->len);
+	rows_copy(c->dst, file.ptr + c->run->src, c->run);
 	return 0;
 }
 
