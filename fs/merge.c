@@ -30,13 +30,22 @@ static int write_all(int fd, struct bytes b)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* What a new file of everybody's would get: mkstemp() makes it the owner's alone. */
+static mode_t new_mode(void)
+{
+	mode_t mask = umask(0);
+
+	umask(mask);
+	return 0666 & ~mask;
+}
+
 static int write_file(const char *path, struct bytes b, struct arena *arena, struct error *err)
 {
 	char *temp = arena_printf(arena, "%s.XXXXXX", path);
 	int fd = temp ? mkstemp(temp) : -1;
 	int code = fd < 0 ? -errno : write_all(fd, b);
 
-	if (fd >= 0 && code == 0 && fchmod(fd, 0644) < 0)
+	if (fd >= 0 && code == 0 && fchmod(fd, new_mode()) < 0)
 		code = -errno;
 	if (fd >= 0)
 		close(fd);
