@@ -190,6 +190,8 @@ static const struct option table[] = {
 	{ "quiet", FLAG, NULL, PLACE(quiet), NULL, "-q: no progress bar, nothing that is not asked for" },
 	{ "values", FLAG, NULL, PLACE(values), NULL, "check: look for NaN and infinities too" },
 	{ "dry_run", FLAG, NULL, PLACE(dry_run), NULL, "info: what a view with these options would look like" },
+	{ "verify", FLAG, NULL, PLACE(verify), NULL, "export: read everything back and compare; alone for a finished export" },
+	{ "restart", FLAG, NULL, PLACE(restart), NULL, "export: throw away what an interrupted export has, and begin anew" },
 	{ "help", FLAG, NULL, PLACE(help), NULL, "-h: this text" },
 	{ "auto_unmount", REFUSED, NULL, 0, NULL, "an empty directory in place of a lost mount looks as if the model were deleted; "
 	  "clear a dead mount with `gatherfs umount`" },

@@ -58,6 +58,7 @@ struct options {
 	bool allow_other, allow_root, default_permissions, foreground, debug, help;
 	bool json, quiet;            /* of the verbs that print lists */
 	bool values, dry_run;        /* check: look at the values too; info: what a view would be */
+	bool verify, restart;        /* export: compare what was written; begin anew */
 	bool has_uid, has_gid, has_mode;
 	uid_t uid;
 	gid_t gid;
