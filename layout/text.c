@@ -135,7 +135,10 @@ void text_json_ascii(struct text *text, const char *s)
 
 		uint32_t used = utf8_decode(p, left, &code);
 
-		used = used ? used : 1; /* not UTF-8: against the contract, but never a hang */
+		if (!used) { /* no UTF-8, as a path may be: the escape that Python gives to such a byte */
+			used = 1;
+			code = 0xdc00 + *p;
+		}
 		add_escape(text, code);
 		p += used;
 		left -= used;

@@ -27,7 +27,10 @@ void text_pad(struct text *text, char c, uint64_t count);
 /* `s` as a JSON string with its quotes: UTF-8 stays raw, control characters, '"' and '\' are escaped. */
 void text_json(struct text *text, const char *s);
 
-/* As Python's json.dumps writes it (ensure_ascii): everything beyond ASCII as \uXXXX, surrogate pairs included. `s` is valid UTF-8. */
+/*
+ * As Python's json.dumps writes it (ensure_ascii): everything beyond ASCII as \uXXXX, surrogate pairs included. A byte that is no
+ * UTF-8 becomes \udcXX, which os.fsencode() turns back.
+ */
 void text_json_ascii(struct text *text, const char *s);
 
 /* The whole text copied into the arena, `*out` pointing at it; 0 or -ENOMEM. Frees `text` in either case. */

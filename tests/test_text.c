@@ -201,3 +201,13 @@ Test(error, long_messages_are_cut_between_characters)
 			check_cut("\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80", shift, 9000 + extra);
 		}
 }
+
+/* What json.dumps(os.fsdecode(b"...")) writes: a path need not be UTF-8. */
+Test(text, bytes_that_are_no_utf8)
+{
+	struct text t = TEXT_EMPTY;
+
+	text_json_ascii(&t, "a\xff/\xc3(\xe2\x82");
+	cr_assert_str_eq(t.ptr, "\"a\\udcff/\\udcc3(\\udce2\\udc82\"");
+	text_free(&t);
+}
