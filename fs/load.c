@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "fs/loading.h"
 #include "fs/mapped.h"
@@ -181,16 +180,16 @@ static int add_with(struct loading *ld, struct error *err)
 	return code;
 }
 
-static int add_strategy(struct loading *ld, struct error *err)
+static int add_strategy(struct loading *ld, const char *path, struct error *err)
 {
 	struct model *m = ld->model;
 	struct bytes file;
 	int code;
 
-	if (!m->strategy || ld->one_of_many)
+	if (!m->strategy)
 		return 0;
 	code = strategy_write(m->strategy, m->arena, &file, err);
-	return code < 0 ? code : view_add_literal(&m->view, m->arena, ".gatherfs/strategy.ckpt", file, err);
+	return code < 0 ? code : view_add_literal(&m->view, m->arena, path, file, err);
 }
 
 static int lay_out_tensors(struct loading *ld, struct error *err)
@@ -237,34 +236,7 @@ static int build_view(struct loading *ld, struct error *err)
 		code = add_small_files(ld, ld->source, &ld->entries, err);
 	if (code == 0)
 		code = add_with(ld, err);
-	return code == 0 ? add_strategy(ld, err) : code;
-}
-
-static bool later(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
-}
-
-/* A mount shows no more than the narrowest of its sources. */
-static void take_attributes(struct loading *ld)
-{
-	const struct options *o = ld->options;
-	struct model *m = ld->model;
-	const struct source *s = m->sources->list;
-	mode_t mode = 0444;
-	bool one_uid = true, one_gid = true;
-
-	for (uint32_t i = 0; i < m->sources->count; i++) {
-		mode &= s[i].mode;
-		one_uid &= s[i].uid == s[0].uid;
-		one_gid &= s[i].gid == s[0].gid;
-		if (later(&s[i].stamp.mtime, &m->mtime))
-			m->mtime = s[i].stamp.mtime;
-	}
-	m->uid = o->has_uid ? o->uid : one_uid ? s[0].uid : geteuid();
-	m->gid = o->has_gid ? o->gid : one_gid ? s[0].gid : getegid();
-	m->file_mode = o->has_mode ? o->mode & 0444 : mode;
-	m->dir_mode = o->has_mode ? m->file_mode | m->file_mode >> 2 : ld->folders & 0555;
+	return code == 0 && !ld->one_of_many ? add_strategy(ld, ".gatherfs/strategy.ckpt", err) : code;
 }
 
 static int fill(struct loading *ld, struct error *err)
@@ -309,7 +281,7 @@ static int finish(struct loading *ld, struct error *err)
 		code = build_view(ld, err);
 	if (code < 0)
 		return code;
-	take_attributes(ld);
+	load_attributes(ld);
 	return list_warnings(ld, err);
 }
 
@@ -353,16 +325,46 @@ int load_model(const struct options *o, struct model **out, struct error *err)
 	return end(&ld, code, out);
 }
 
+/* A model of a mount of many. */
+static int begin_shared(struct loading *ld, struct load_base *base, struct error *err)
+{
+	int code = begin(ld, err);
+
+	if (code < 0)
+		return code;
+	problem_list_free(ld->model->problems);
+	ld->model->problems = problem_list_share(base->problems);
+	for (uint32_t i = 0; i < ld->options->source.count; i++)
+		load_folder_mode(ld, ld->options->source.item[i]);
+	return 0;
+}
+
 int load_one_step(struct load_base *base, const struct load_step *step, struct model **out, struct error *err)
 {
 	struct loading ld = { .options = base->options, .base = base, .one_of_many = true };
-	int code = begin(&ld, err);
+	int code = begin_shared(&ld, base, err);
 
-	if (code == 0) {
-		load_folder_mode(&ld, ld.source);
+	if (code == 0)
 		code = load_ranks_one(&ld, step, err);
-	}
 	if (code == 0)
 		code = finish(&ld, err);
+	if (code == 0) {
+		ld.model->first_problem = base->next_problem;
+		base->next_problem += ld.model->sources->count;
+	}
+	return end(&ld, code, out);
+}
+
+int load_beside(struct load_base *base, struct model **out, struct error *err)
+{
+	struct loading ld = { .options = base->options, .base = base, .one_of_many = true };
+	int code = begin_shared(&ld, base, err);
+
+	if (code == 0) {
+		ld.model->strategy = base->strategy.strategy;
+		code = add_strategy(&ld, "strategy.ckpt", err);
+	}
+	if (code == 0)
+		load_attributes(&ld);
 	return end(&ld, code, out);
 }

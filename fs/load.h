@@ -4,7 +4,8 @@
  * Everything that can be wrong with the input is found here, before any of it is shown.
  *
  * Strategies are read once for all models of a mount: a training that goes on may rewrite them, and steps that are shown side by
- * side must be cut alike. So they have an owner of their own, which outlives the models.
+ * side must be cut alike. So they have an owner of their own, which outlives the models, and so has the list of problems, which
+ * must not be forgotten with a step that is gone.
  */
 #ifndef FS_LOAD_H
 #define FS_LOAD_H
@@ -19,6 +20,8 @@ struct load_base {
 	struct arena *arena, *target_arena;   /* of the two strategies; NULL while there is none */
 	struct strategies strategy;           /* how SOURCE is cut */
 	struct strategies target;             /* of to=FILE */
+	struct problems *problems;            /* of all steps */
+	uint32_t next_problem;                /* number of the next step's first source in it */
 };
 
 /* Reads the target strategy, if the options name one. `options` must outlive the base. load_base_free(NULL) is allowed. */
@@ -49,5 +52,8 @@ struct load_step {
  * a block is held by no rank: such a step is not complete.
  */
 int load_one_step(struct load_base *base, const struct load_step *step, struct model **out, struct error *err);
+
+/* A model of what stands beside the steps: of nothing but strategy.ckpt, where there is a strategy, as SOURCE's owner may see it. */
+int load_beside(struct load_base *base, struct model **out, struct error *err);
 
 #endif

@@ -27,7 +27,10 @@ int load_base_new(const struct options *options, struct load_base **out, struct 
 	if (!base)
 		return error_nomem(err);
 	base->options = options;
-	if (options->to)
+	base->problems = problem_list_new();
+	if (!base->problems)
+		code = error_nomem(err);
+	if (code == 0 && options->to)
 		code = read_target(base, err);
 	if (code < 0)
 		load_base_free(base);
@@ -40,6 +43,7 @@ void load_base_free(struct load_base *base)
 {
 	if (!base)
 		return;
+	problem_list_free(base->problems);
 	arena_free(base->arena);
 	arena_free(base->target_arena);
 	free(base);

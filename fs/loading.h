@@ -42,6 +42,9 @@ bool load_shows_through(const struct scan_entry *entry);
 /* Adds the file `dir`/`name` to the view as it is, unless the view has that name. */
 int load_file(struct loading *ld, const char *dir, const char *name, struct error *err);
 
+/* Owner, modes and time of the model, whose sources are all open. */
+void load_attributes(struct loading *ld);
+
 /* Lays the view out as rank folders (to=). */
 int load_to_ranks(struct loading *ld, struct error *err);
 

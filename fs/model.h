@@ -25,7 +25,8 @@ struct load_base;
 struct model {
 	struct arena *arena;       /* arena_free() */
 	struct sources *sources;   /* source_list_free() */
-	struct problems *problems; /* problem_list_free() */
+	struct problems *problems; /* problem_list_free(); several models may share one */
+	uint32_t first_problem;    /* where its sources begin among those of all models that share it */
 	struct load_base *base;    /* load_base_free(), which has the strategies; NULL where several models share them */
 
 	const struct strategy *strategy;     /* NULL without one */

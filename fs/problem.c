@@ -13,12 +13,27 @@ struct problems *problem_list_new(void)
 		free(p);
 		return NULL;
 	}
+	if (p)
+		p->owners = 1;
+	return p;
+}
+
+struct problems *problem_list_share(struct problems *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->owners++;
+	pthread_mutex_unlock(&p->lock);
 	return p;
 }
 
 void problem_list_free(struct problems *p)
 {
 	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	bool last = --p->owners == 0;
+	pthread_mutex_unlock(&p->lock);
+	if (!last)
 		return;
 	pthread_mutex_destroy(&p->lock);
 	free(p);

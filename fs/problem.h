@@ -27,10 +27,12 @@ struct problems {
 	struct problem list[PROBLEM_MAX];
 	uint32_t count;
 	uint64_t more; /* that found no room in the list */
+	uint32_t owners;
 };
 
-/* An empty list, or NULL without memory. problem_list_free(NULL) is allowed. */
+/* An empty list, or NULL without memory. problem_list_share() gives it one owner more; the last problem_list_free() counts. NULL is allowed. */
 struct problems *problem_list_new(void);
+struct problems *problem_list_share(struct problems *problems);
 void problem_list_free(struct problems *problems);
 
 /* Counts a problem of `source`; true when it is the first of this source, and so worth a line in the log. */

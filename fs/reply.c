@@ -85,7 +85,7 @@ static struct buffers *get_buffers(struct reply *r, uint64_t size)
 
 static void fail(struct reply *r, fuse_req_t req, const struct model *m, uint32_t source, const struct error *err)
 {
-	if (problem_add(m->problems, source, err->msg))
+	if (problem_add(m->problems, m->first_problem + source, err->msg))
 		log_error(r->log, "%s", err->msg);
 	fuse_reply_err(req, EIO);
 }
