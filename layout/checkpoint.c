@@ -84,6 +84,8 @@ static int add_shard(struct checkpoint_builder *b, const struct strategy_entry *
 {
 	const struct strategy *s = b->options.strategy;
 	const struct layout *layout = entry->layout;
+	struct held *h = &b->sharded[entry - s->entries];
+	int code;
 
 	if (e->axes != layout->axes) {
 		char shape[HELD_SHAPE_TEXT];
@@ -91,7 +93,8 @@ static int add_shard(struct checkpoint_builder *b, const struct strategy_entry *
 		return error_set(err, -EINVAL, "tensor \"%s\": shape %s has %u axes, but its tensor map in the strategy has %u", e->name,
 				 held_shape_text(shape, e->shape, e->axes), e->axes, layout->axes);
 	}
-	return held_add(&b->sharded[entry - s->entries], e, file, sharding_block(layout, file->rank % s->per_stage), b->arena, err);
+	code = held_add(h, e, file, sharding_block(layout, file->rank % s->per_stage), b->arena, err);
+	return code == 0 && b->options.keep_copies ? held_add_copy(h, e, file, b->arena, err) : code;
 }
 
 static bool is_counter(const char *name)
@@ -139,7 +142,7 @@ static int add_whole(struct checkpoint_builder *b, const struct safetensors_entr
 		code = held_add(h, e, file, 0, b->arena, err);
 		h->outside = is_outside(b, e->name, file);
 	}
-	if (code == 0 && h->outside && held_agrees(h, e, &differs) == 0) /* with outside=rank0 it may differ */
+	if (code == 0 && (h->outside || b->options.keep_copies) && held_agrees(h, e, &differs) == 0) /* with outside=rank0 it may differ */
 		code = held_add_copy(h, e, file, b->arena, err);
 	return code;
 }
@@ -243,6 +246,8 @@ static int finish_name(struct checkpoint_builder *b, uint64_t first, uint64_t en
 	for (uint64_t i = first; code == 0 && i < end; i++)
 		if (b->sharded[i].shape && i != whole)
 			code = held_is_of(&b->sharded[i], &s->entries[i], t, err);
+	if (code == 0 && b->options.keep_copies && held_tell(&b->sharded[first], &s->entries[first], end - first, b->arena, t) < 0)
+		code = error_nomem(err);
 	return code;
 }
 
@@ -271,11 +276,16 @@ static int finish_whole(struct checkpoint_builder *b, struct checkpoint *ckpt, s
 
 	for (uint32_t i = 0; code == 0 && i < b->whole.names.count; i++) {
 		const struct held *h = &b->whole.list[i];
+		struct tensor *t;
 
-		if (h->outside && h->rank != b->first_rank)
+		if (h->outside && h->rank != b->first_rank) {
 			code = note(b, h->name, "outside the strategy, and not on the first rank") < 0 ? error_nomem(err) : 0;
-		else
-			code = held_tensor(h, NULL, b->arena, h->outside ? &f->outside[ckpt->outside_count++] : &f->tensors[ckpt->count++], err);
+			continue;
+		}
+		t = h->outside ? &f->outside[ckpt->outside_count++] : &f->tensors[ckpt->count++];
+		code = held_tensor(h, NULL, b->arena, t, err);
+		if (code == 0 && b->options.keep_copies && held_tell(h, NULL, 1, b->arena, t) < 0)
+			code = error_nomem(err);
 	}
 	return code;
 }
@@ -363,6 +373,11 @@ bool checkpoint_whole_bytes(const struct grid *grid, const uint64_t *shape, enum
 		bits = bits % 8 * (shape[a] % 8);
 	}
 	return true;
+}
+
+uint32_t checkpoint_block(const struct checkpoint_holding *holding, uint32_t rank)
+{
+	return holding->layout ? sharding_block(holding->layout, rank % holding->layout->devices) : 0;
 }
 
 const struct tensor *checkpoint_find(const struct tensor *tensors, uint64_t count, const char *name)

@@ -25,6 +25,22 @@ struct piece {
 	uint32_t source; /* the caller's number of the file */
 };
 
+/* The copies that ranks have of one tensor, or of their blocks of it. */
+struct checkpoint_copies {
+	const struct checkpoint_copy {
+		uint32_t rank;
+		struct piece piece;
+	} *list; /* [count], by rank */
+	uint32_t count;
+};
+
+/* What the files of one stage hold of a tensor: a block each; which one, checkpoint_block() tells. */
+struct checkpoint_holding {
+	struct checkpoint_copies copies;
+	const struct layout *layout; /* NULL: each holds the whole tensor */
+	uint32_t stage;
+};
+
 struct tensor {
 	const char *name;           /* in views */
 	const char *source_name;    /* in the files and in their strategy */
@@ -35,22 +51,15 @@ struct tensor {
 	uint64_t bytes;
 	enum dtype dtype;
 	uint32_t axes;
-};
-
-/* The copies that ranks have of one tensor outside the strategy: they may hold different values (a loss scale, a learning rate). */
-struct checkpoint_copies {
-	const struct checkpoint_copy {
-		uint32_t rank;
-		struct piece piece;
-	} *list; /* [count], by rank; the first is the one that `outside` has */
-	uint32_t count;
+	uint32_t holding_count;
+	const struct checkpoint_holding *holdings; /* [holding_count] by stage; none unless checkpoint_options.keep_copies */
 };
 
 struct checkpoint {
 	const struct tensor *tensors; /* the model's parameters */
 	uint64_t count;
 	const struct tensor *outside; /* parameters outside the strategy (counters), whole, of the lowest rank there is */
-	const struct checkpoint_copies *copies; /* [outside_count] of each of them */
+	const struct checkpoint_copies *copies; /* [outside_count] of each of them; they may differ (a loss scale, a learning rate) */
 	uint64_t outside_count;
 	const struct pair *meta; /* united metadata of the sources, by first source that has the key */
 	uint64_t meta_count;
@@ -70,6 +79,7 @@ struct checkpoint_options {
 	const char *const *filter;       /* [filter_count] name prefixes to drop */
 	uint64_t filter_count;
 	bool outside_rank0;              /* trust rank 0 for tensors outside the strategy, whatever their shapes */
+	bool keep_copies;                /* for those who want to know of every copy: fill tensor.holdings */
 };
 
 /* One source file, as checkpoint_add() takes it. */
@@ -105,6 +115,9 @@ void checkpoint_abandon(struct checkpoint_builder *builder);
 
 /* True when every cut of `grid` through a tensor of `shape` falls between bytes; only types under 8 bits can fail. */
 bool checkpoint_whole_bytes(const struct grid *grid, const uint64_t *shape, enum dtype dtype);
+
+/* The block that `rank` has of what a holding holds. */
+uint32_t checkpoint_block(const struct checkpoint_holding *holding, uint32_t rank);
 
 /* The tensor called `name` among `count` in natural order, or NULL. */
 const struct tensor *checkpoint_find(const struct tensor *tensors, uint64_t count, const char *name);

@@ -169,7 +169,7 @@ int held_add_copy(struct held *held, const struct safetensors_entry *entry, cons
 		  struct error *err)
 {
 	if (held->copy_count == held->copy_room) {
-		uint32_t room = held->copy_room ? held->copy_room * 2 : 8;
+		uint32_t room = held->copy_room ? held->copy_room * 2 : 2;
 		struct checkpoint_copy *bigger = arena_alloc(arena, room, sizeof(*bigger));
 
 		if (!bigger)
@@ -197,4 +197,19 @@ int held_is_of(const struct held *h, const struct strategy_entry *entry, const s
 		return error_set(err, -EINVAL, "tensor \"%s\": shape %s in stage %u (%s), but %s in another", t->name,
 				 held_shape_text(have, full, h->axes), entry->stage, h->path, held_shape_text(want, t->shape, t->axes));
 	return 0;
+}
+
+int held_tell(const struct held *held, const struct strategy_entry *entries, uint64_t count, struct arena *arena, struct tensor *out)
+{
+	struct checkpoint_holding *own = arena_alloc(arena, count, sizeof(*own));
+
+	for (uint64_t i = 0; own && i < count; i++)
+		if (held[i].copy_count)
+			own[out->holding_count++] = (struct checkpoint_holding){
+				.copies = { held[i].copies, held[i].copy_count },
+				.layout = entries ? entries[i].layout : NULL,
+				.stage = entries ? entries[i].stage : 0,
+			};
+	out->holdings = own;
+	return own ? 0 : -ENOMEM;
 }

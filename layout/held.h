@@ -24,7 +24,7 @@ struct held {
 	uint32_t axes;
 	enum dtype dtype;
 	bool outside;
-	struct checkpoint_copy *copies; /* [copy_count, room for copy_room] of an outside tensor, by rank */
+	struct checkpoint_copy *copies; /* [copy_count, room for copy_room] by rank, where the builder wants them */
 	uint32_t copy_count, copy_room;
 };
 
@@ -65,9 +65,15 @@ int held_tensor(const struct held *held, const struct layout *layout, struct are
  */
 int held_is_of(const struct held *held, const struct strategy_entry *entry, const struct tensor *tensor, struct error *err);
 
-/* Notes the copy of a whole tensor that a file has. 0 or -ENOMEM. */
+/* Notes the copy, of a tensor or of a block of it, that a file has. 0 or -ENOMEM. */
 int held_add_copy(struct held *held, const struct safetensors_entry *entry, const struct checkpoint_file *file, struct arena *arena,
 		  struct error *err);
+
+/*
+ * Fills the holdings of a tensor: `held` [count] are what stages hold of it, and `entries`, of a tensor of the strategy, how. 0 or
+ * -ENOMEM.
+ */
+int held_tell(const struct held *held, const struct strategy_entry *entries, uint64_t count, struct arena *arena, struct tensor *out);
 
 /* "[2, 3]" in `out` [HELD_SHAPE_TEXT], which is returned. */
 const char *held_shape_text(char *out, const uint64_t *shape, uint32_t axes);

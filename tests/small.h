@@ -43,7 +43,7 @@ struct small_file {
 struct small {
 	const char *strategy;
 	enum checkpoint_kind kind;
-	bool outside_rank0;
+	bool outside_rank0, keep_copies;
 	const char *filter;
 	struct small_file file[SMALL_MOST];
 };
@@ -85,7 +85,7 @@ static inline int small_add(struct checkpoint_builder *builder, const struct sma
 
 static inline int small_build(const struct small *s, struct arena *arena, struct checkpoint **out, struct error *err)
 {
-	struct checkpoint_options options = { .kind = s->kind, .outside_rank0 = s->outside_rank0 };
+	struct checkpoint_options options = { .kind = s->kind, .outside_rank0 = s->outside_rank0, .keep_copies = s->keep_copies };
 	struct checkpoint_builder *builder;
 	int code = 0;
 

@@ -320,3 +320,41 @@ Test(checkpoint, natural_order_and_find)
 	cr_assert_null(checkpoint_find(NULL, 0, "k"));
 	arena_free(arena);
 }
+
+/* Asserts that a holding is of `stage` and has these ranks, of these files and blocks. */
+static void holds(const struct checkpoint_holding *h, uint32_t stage, uint32_t count, const uint32_t (*want)[3])
+{
+	cr_assert_eq(h->stage, stage);
+	cr_assert_eq(h->copies.count, count);
+	for (uint32_t i = 0; i < count; i++) {
+		cr_expect_eq(h->copies.list[i].rank, want[i][0]);
+		cr_expect_eq(h->copies.list[i].piece.source, want[i][1]);
+		cr_expect_eq(checkpoint_block(h, want[i][0]), want[i][2], "rank %u", want[i][0]);
+	}
+}
+
+Test(checkpoint, keeps_copies)
+{
+	struct small small = { .strategy = SHARED, .keep_copies = true,
+			       .file = { { "rank_0", 0, { F16("w", 2, 6), F32("x", 4) } }, { "rank_1", 1, { F16("w", 2, 6) } },
+					 { "rank_2", 2, { F16("w", 4, 3), F16("v", 4), F32("x", 4) } }, { "rank_3", 3, { F16("v", 4) } } } };
+	static const uint32_t w0[][3] = { { 0, 10, 0 }, { 1, 11, 1 } }, w1[][3] = { { 2, 12, 0 } }, v[][3] = { { 2, 12, 0 }, { 3, 13, 0 } },
+			      x[][3] = { { 0, 10, 0 }, { 2, 12, 0 } };
+	struct arena *arena = arena_new();
+	const struct checkpoint *ckpt = build(&small, arena);
+	const struct tensor *t = checkpoint_find(ckpt->tensors, ckpt->count, "w");
+
+	cr_assert_eq(t->holding_count, 2);
+	holds(&t->holdings[0], 0, 2, w0);
+	holds(&t->holdings[1], 1, 1, w1);
+	t = checkpoint_find(ckpt->tensors, ckpt->count, "v");
+	cr_assert_eq(t->holding_count, 1);
+	holds(&t->holdings[0], 1, 2, v);
+	cr_assert_eq(t->holdings[0].copies.list[0].piece.offset, SMALL_DATA + 24);
+	cr_assert_eq(ckpt->outside[0].holding_count, 1);
+	holds(&ckpt->outside[0].holdings[0], 0, 2, x);
+	small.keep_copies = false;
+	ckpt = build(&small, arena);
+	cr_assert_eq(ckpt->tensors[0].holding_count, 0);
+	arena_free(arena);
+}
