@@ -99,6 +99,14 @@ static int add_opened(struct loading *ld, struct checkpoint_builder *builder, co
 	return code == 0 ? checkpoint_add(builder, file, &ckpt.st, err) : code;
 }
 
+int load_refused(const struct loading *ld, int code, const struct error *err)
+{
+	if (code >= 0 || code == -ENOMEM || !ld->look || !ld->look->refused)
+		return code;
+	ld->look->refused(ld->look->arg, err->msg);
+	return 0;
+}
+
 int load_add(struct loading *ld, struct checkpoint_builder *builder, struct checkpoint_file *file, struct error *err)
 {
 	struct arena *scratch = arena_new();
@@ -107,7 +115,7 @@ int load_add(struct loading *ld, struct checkpoint_builder *builder, struct chec
 	if (code == 0)
 		code = add_opened(ld, builder, file, scratch, err);
 	arena_free(scratch);
-	return code;
+	return load_refused(ld, code, err);
 }
 
 bool load_shows_through(const struct scan_entry *entry)
@@ -277,7 +285,7 @@ static int finish(struct loading *ld, struct error *err)
 {
 	int code = rename_tensors(ld, err);
 
-	if (code == 0)
+	if (code == 0 && (!ld->look || ld->look->view))
 		code = build_view(ld, err);
 	if (code < 0)
 		return code;
@@ -309,9 +317,9 @@ static int end(struct loading *ld, int code, struct model **out)
 	return code;
 }
 
-int load_model(const struct options *o, struct model **out, struct error *err)
+static int load(const struct options *o, const struct load_look *look, struct model **out, struct error *err)
 {
-	struct loading ld = { .options = o };
+	struct loading ld = { .options = o, .look = look };
 	int code = begin(&ld, err);
 
 	if (code == 0)
@@ -323,6 +331,16 @@ int load_model(const struct options *o, struct model **out, struct error *err)
 	if (code == 0)
 		code = finish(&ld, err);
 	return end(&ld, code, out);
+}
+
+int load_model(const struct options *o, struct model **out, struct error *err)
+{
+	return load(o, NULL, out, err);
+}
+
+int load_look(const struct options *o, const struct load_look *look, struct model **out, struct error *err)
+{
+	return load(o, look, out, err);
 }
 
 /* A model of a mount of many. */

@@ -37,6 +37,16 @@ int load_base_strategy(struct load_base *base, const struct ranks *ranks, struct
 /* Loads what `o` describes. On success the caller owns *out (model_free()). A negative errno with one message for the user. */
 int load_model(const struct options *o, struct model **out, struct error *err);
 
+/* For who wants to look at SOURCE rather than to show it. */
+struct load_look {
+	bool view; /* lay the view out too */
+	void (*refused)(void *arg, const char *message); /* is told of a file that is refused, which is then as if it were not there; may be NULL */
+	void *arg;
+};
+
+/* Likewise, but the checkpoint knows every copy of a block (tensor.holdings), and there is no view unless it is asked for. */
+int load_look(const struct options *o, const struct load_look *look, struct model **out, struct error *err);
+
 /* Lists the rank folders of all SOURCEs, in `arena`. With `early` there may be none yet. */
 int load_ranks(const struct options *o, bool early, struct arena *arena, struct ranks *out, struct error *err);
 

@@ -205,6 +205,7 @@ static int prepare(struct attempt *at, struct error *err)
 	at->options.filter = ld->options->filter.item;
 	at->options.filter_count = ld->options->filter.count;
 	at->options.outside_rank0 = ld->options->outside_rank0;
+	at->options.keep_copies = ld->look != NULL;
 	at->options.strategy = m->strategy = s->strategy;
 	at->options.kind = s->strategy ? CHECKPOINT_SHARDED : CHECKPOINT_REPLICATED;
 	at->paths = arena_alloc(m->arena, at->ranks.count, sizeof(*at->paths));

@@ -149,7 +149,7 @@ static int check_indexes(struct loading *ld, struct error *err)
 		bool hf = strcmp(e->name, "model.safetensors.index.json") == 0;
 
 		if (e->is_file && (hf || strcmp(e->name, "param_name_map.json") == 0))
-			code = check_index(ld, e->name, hf, err);
+			code = load_refused(ld, check_index(ld, e->name, hf, err), err);
 		ld->own_hf_index |= hf && e->is_file;
 	}
 	return code;
@@ -188,7 +188,8 @@ static int check_options(const struct loading *ld, struct error *err)
 int load_unified_fill(struct loading *ld, struct error *err)
 {
 	const struct options *o = ld->options;
-	struct checkpoint_options options = { .kind = CHECKPOINT_UNIFIED, .filter = o->filter.item, .filter_count = o->filter.count };
+	struct checkpoint_options options = { .kind = CHECKPOINT_UNIFIED, .filter = o->filter.item, .filter_count = o->filter.count,
+					      .keep_copies = ld->look != NULL };
 	struct checkpoint_builder *builder = checkpoint_begin(ld->model->arena, &options);
 	struct checkpoint *ckpt;
 	int code = builder ? list_files(ld, err) : error_nomem(err);
@@ -210,5 +211,5 @@ int load_unified_fill(struct loading *ld, struct error *err)
 	ld->as_it_is = !o->filter.count && !o->part_size && o->index == OPTIONS_INDEX_AUTO && !o->to &&
 		       !o->rename.count;
 	code = check_indexes(ld, err);
-	return code == 0 && ld->as_it_is ? show_own_files(ld, err) : code;
+	return code == 0 && ld->as_it_is && (!ld->look || ld->look->view) ? show_own_files(ld, err) : code;
 }

@@ -11,6 +11,7 @@
 struct loading {
 	const struct options *options;
 	struct load_base *base;    /* the strategies */
+	const struct load_look *look; /* NULL for a mount */
 	struct model *model;
 	const char *source;        /* absolute path of SOURCE */
 	struct scan_list entries;  /* of the SOURCE directory */
@@ -27,8 +28,14 @@ struct loading {
 	mode_t folders;            /* AND of the modes of SOURCE's folders */
 };
 
-/* Opens the weights file file->path as a new source, whose number goes into *file, and adds it to the checkpoint. */
+/*
+ * Opens the weights file file->path as a new source, whose number goes into *file, and adds it to the checkpoint, as far as it is not
+ * refused (load_refused()).
+ */
 int load_add(struct loading *ld, struct checkpoint_builder *builder, struct checkpoint_file *file, struct error *err);
+
+/* What becomes of an error that one file has: 0 when somebody was told and the file counts as missing, else `code`. */
+int load_refused(const struct loading *ld, int code, const struct error *err);
 
 /* Notes a sentence for the status and the user. 0 or -ENOMEM. */
 int load_warn(struct loading *ld, const char *sentence, struct error *err);
