@@ -4,7 +4,6 @@
  * answers, raises the read-ahead, reports, and ends. It is a thread because whoever answers requests must never wait for one.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -19,6 +18,7 @@
 #include "fs/capture.h"
 #include "fs/detach.h"
 #include "fs/ops.h"
+#include "fs/refusal.h"
 #include "fs/serve.h"
 
 #define THREADS_IDLE 8 /* that stay when there is nothing to do */
@@ -71,39 +71,6 @@ static int new_session(struct serve *s, struct error *err)
 	return s->session ? 0 : error_set(err, -EINVAL, "libfuse refused the mount options");
 }
 
-/* What everybody who mounts needs, asked for first because the message is then plain. */
-static int check_device(struct error *err)
-{
-	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-
-	if (fd >= 0) {
-		close(fd);
-		return 0;
-	}
-	if (errno == EACCES || errno == EPERM)
-		return error_set(err, -errno, "/dev/fuse may not be opened here: %s (a container needs --device /dev/fuse)",
-				 strerror(errno));
-	return error_set(err, -errno, "/dev/fuse is missing: %s (load the kernel module fuse, or start the container with "
-			 "--device /dev/fuse)", strerror(errno));
-}
-
-/* True when a program can be found as a shell would. */
-static bool is_in_path(const char *name)
-{
-	const char *dir = getenv("PATH");
-	char path[4096];
-
-	for (dir = dir ? dir : "/usr/bin:/bin"; *dir; dir += strspn(dir, ":")) {
-		int len = (int)strcspn(dir, ":");
-
-		snprintf(path, sizeof(path), "%.*s/%s", len, dir, name);
-		if (access(path, X_OK) == 0)
-			return true;
-		dir += len;
-	}
-	return false;
-}
-
 static int mount_session(struct serve *s, struct error *err)
 {
 	struct capture c;
@@ -113,18 +80,13 @@ static int mount_session(struct serve *s, struct error *err)
 	capture_begin(&c);
 	rc = fuse_session_mount(s->session, s->point);
 	capture_end(&c, said, sizeof(said));
-	if (rc == 0)
-		return 0;
-	if (geteuid() != 0 && !is_in_path("fusermount3"))
-		return error_set(err, -ENOENT, "cannot mount on %s: fusermount3 is missing, and only root can mount without it "
-				 "(package fuse3)", s->point);
-	return error_set(err, -EPERM, "cannot mount on %s: %s", s->point, said[0] ? said : "the kernel refused it");
+	return rc == 0 ? 0 : refusal_explain(s->point, said, err);
 }
 
 int serve_mount(const struct options *options, const char *point, struct hub *hub, struct serve **out, struct error *err)
 {
 	struct serve *s = calloc(1, sizeof(*s));
-	int rc = s ? check_device(err) : error_nomem(err);
+	int rc = s ? refusal_device(err) : error_nomem(err);
 
 	if (rc < 0) {
 		free(s);
