@@ -17,6 +17,7 @@
 
 #include "fs/capture.h"
 #include "fs/detach.h"
+#include "fs/notify.h"
 #include "fs/ops.h"
 #include "fs/refusal.h"
 #include "fs/serve.h"
@@ -157,6 +158,16 @@ static void raise_readahead(struct serve *s, dev_t dev)
 		atomic_store(&s->status.readahead, is * 1024);
 }
 
+/* A daemon says nothing: the NOTIFY_SOCKET that it inherited is that of whatever service it was started from. */
+static void tell_manager(const struct serve *s)
+{
+	char status[1024];
+
+	snprintf(status, sizeof(status), "%s on %s", s->options->source.item[0], s->point);
+	if (s->options->foreground)
+		notify_ready(status);
+}
+
 static void *settle(void *arg)
 {
 	struct serve *s = arg;
@@ -169,6 +180,7 @@ static void *settle(void *arg)
 		return NULL;
 	}
 	raise_readahead(s, st.st_dev);
+	tell_manager(s);
 	detach_report(s->channel, NULL);
 	return NULL;
 }
@@ -233,6 +245,8 @@ int serve_run(struct serve *s, int channel, struct error *err)
 		return rc;
 	}
 	rc = loop(s);
+	if (s->options->foreground)
+		notify_stopping();
 	if (rc < 0)
 		error_set(err, rc, "serving %s ended: %s", s->point, strerror(-rc));
 	if (rc < 0 && s->log.to_syslog)
