@@ -212,3 +212,12 @@ int term_write(struct text *text, FILE *stream)
 	*text = TEXT_EMPTY;
 	return code;
 }
+
+int term_output(struct text *text, struct error *err)
+{
+	int code = term_write(text, stdout);
+
+	if (code == -ENOMEM)
+		return error_nomem(err);
+	return code < 0 ? error_set(err, code, "writing: %s", strerror(-code)) : 0;
+}

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "layout/error.h"
 #include "layout/text.h"
 
 #define TERM_TEXT 32 /* room for a size or a number as text */
@@ -55,5 +56,8 @@ void term_name(struct text *text, const char *name, uint32_t width);
 
 /* Writes `text` to the stream and frees it: 0, -ENOMEM when it could not be made, or the errno of writing. */
 int term_write(struct text *text, FILE *stream);
+
+/* The same to the standard output, with a message when it fails. */
+int term_output(struct text *text, struct error *err);
 
 #endif

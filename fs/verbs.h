@@ -34,5 +34,6 @@ int verbs_misused(const char *name, const char *message);
 int mount_main(int argc, char **argv);
 int umount_main(int argc, char **argv);
 int merge_main(int argc, char **argv);
+int ls_main(int argc, char **argv);
 
 #endif
