@@ -44,7 +44,7 @@ struct load_look {
 	void *arg;
 };
 
-/* Likewise, but the checkpoint knows every copy of a block (tensor.holdings), and there is no view unless it is asked for. */
+/* Likewise, but the checkpoint of a distributed SOURCE knows every copy of a block (tensor.holdings), and there is no view unless it is asked for. */
 int load_look(const struct options *o, const struct load_look *look, struct model **out, struct error *err);
 
 /* Lists the rank folders of all SOURCEs, in `arena`. With `early` there may be none yet. */

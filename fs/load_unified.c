@@ -188,8 +188,7 @@ static int check_options(const struct loading *ld, struct error *err)
 int load_unified_fill(struct loading *ld, struct error *err)
 {
 	const struct options *o = ld->options;
-	struct checkpoint_options options = { .kind = CHECKPOINT_UNIFIED, .filter = o->filter.item, .filter_count = o->filter.count,
-					      .keep_copies = ld->look != NULL };
+	struct checkpoint_options options = { .kind = CHECKPOINT_UNIFIED, .filter = o->filter.item, .filter_count = o->filter.count };
 	struct checkpoint_builder *builder = checkpoint_begin(ld->model->arena, &options);
 	struct checkpoint *ckpt;
 	int code = builder ? list_files(ld, err) : error_nomem(err);

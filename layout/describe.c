@@ -22,7 +22,7 @@ uint64_t describe_held_bytes(const struct tensor *t)
 
 		bytes += t->bytes / (h->layout ? h->layout->grid.blocks : 1) * h->copies.count;
 	}
-	return bytes;
+	return t->holding_count ? bytes : t->bytes;
 }
 
 void describe_numbers(struct text *text, const uint64_t *numbers, uint32_t count)

@@ -30,7 +30,7 @@ void describe_json(struct text *text, const struct tensor *t);
 /* Elements of a tensor. */
 uint64_t describe_elements(const struct tensor *t);
 
-/* Bytes of all its copies in the files. */
+/* Bytes of all its copies in the files; its own where the holdings are not known. */
 uint64_t describe_held_bytes(const struct tensor *t);
 
 #endif
