@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gatherfs: finds the verb and runs it. */
 #include <fuse_lowlevel.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -17,11 +18,23 @@ static void raise_file_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit); /* where this fails the mount says which file could not be opened */
 }
 
+/* mount(8) calls its helpers mount.TYPE. */
+static bool is_helper(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+
+	return strncmp(slash ? slash + 1 : program, "mount.", strlen("mount.")) == 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 	const struct verb *verb;
 
+	if (argc > 0 && is_helper(argv[0])) {
+		raise_file_limit();
+		return helper_main(argc, argv);
+	}
 	if (!*name) {
 		verbs_usage(stderr);
 		return VERBS_USAGE;

@@ -33,13 +33,13 @@ static void print_safe(FILE *out, const char *before, const char *text)
 }
 
 /* Tells which strategy files were used, because they are found where nobody named them, and what is strange. */
-static void announce(const struct model *m)
+static void announce(const struct options *o, const struct model *m)
 {
 	const struct model_texts *s = &m->strategy_files;
 
-	if (s->count > 0)
+	if (s->count > 0 && !o->quiet)
 		print_safe(stdout, "strategy", s->list[0]);
-	if (s->count > 1)
+	if (s->count > 1 && !o->quiet)
 		printf("strategy: and %" PRIu64 " more (all are in .gatherfs/status)\n", s->count - 1);
 	for (uint64_t i = 0; i < m->warnings.count; i++)
 		print_safe(stderr, "gatherfs mount: warning", m->warnings.list[i]);
@@ -87,8 +87,8 @@ static int load_and_serve(const struct options *o, const char *point, struct err
 	hub = hub_new(m, false, err);
 	if (!hub)
 		return -EINVAL;
-	announce(m);
-	rc = serve(o, point, hub, err);
+	announce(o, m);
+	rc = o->dry_run ? 0 : serve(o, point, hub, err);
 	hub_free(hub);
 	return rc;
 }

@@ -189,12 +189,14 @@ static const struct option table[] = {
 	{ "json", FLAG, NULL, PLACE(json), NULL, "print JSON, for programs" },
 	{ "quiet", FLAG, NULL, PLACE(quiet), NULL, "-q: no progress bar, nothing that is not asked for" },
 	{ "values", FLAG, NULL, PLACE(values), NULL, "check: look for NaN and infinities too" },
-	{ "dry_run", FLAG, NULL, PLACE(dry_run), NULL, "info: what a view with these options would look like" },
+	{ "dry_run", FLAG, NULL, PLACE(dry_run), NULL, "mount: check everything, but do not mount; info: what a view would look like" },
 	{ "verify", FLAG, NULL, PLACE(verify), NULL, "export: read everything back and compare; alone for a finished export" },
 	{ "restart", FLAG, NULL, PLACE(restart), NULL, "export: throw away what an interrupted export has, and begin anew" },
+	{ "sloppy", FLAG, NULL, PLACE(sloppy), NULL, "mount: step over unknown options behind this one, as mount -s asks" },
 	{ "help", FLAG, NULL, PLACE(help), NULL, "-h: this text" },
 	{ "auto_unmount", REFUSED, NULL, 0, NULL, "an empty directory in place of a lost mount looks as if the model were deleted; "
 	  "clear a dead mount with `gatherfs umount`" },
+	{ "remount", REFUSED, NULL, 0, NULL, "the options of a mount do not change: unmount, then mount anew" },
 	{ "nonempty", REFUSED, NULL, 0, NULL, "a mount never hides files: use an empty directory" },
 };
 
@@ -206,11 +208,12 @@ static const char *const ignored[] = {
 	"rw", "ro", "defaults", "_netdev", "_rnetdev", "auto", "noauto", "nofail", "user", "users", "nouser", "owner", "group",
 	"comment", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async", "dirsync", "atime", "noatime", "diratime",
 	"nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "mand", "nomand", "loud",
+	"silent", "iversion", "noiversion", "nosymfollow",
 };
 
 static bool is_ignored(const char *name)
 {
-	if (strncmp(name, "x-", 2) == 0)
+	if (strncmp(name, "x-", 2) == 0 || strncmp(name, "X-", 2) == 0)
 		return true;
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		if (strcmp(name, ignored[i]) == 0)
@@ -273,7 +276,7 @@ int option_give(struct options *o, const char *name, const char *value, struct e
 	int rc;
 
 	if (!opt)
-		return is_ignored(name) ? 0 : unknown(name, err);
+		return o->sloppy || is_ignored(name) ? 0 : unknown(name, err);
 	if (opt->kind == REFUSED)
 		return error_set(err, -EINVAL, "option \"%s\" is refused: %s", name, opt->help);
 	if (opt->kind == FLAG && value)

@@ -56,8 +56,9 @@ struct options {
 	uint32_t max_threads;        /* 0: not given */
 	uint64_t readahead;          /* bytes; 0: leave it alone */
 	bool allow_other, allow_root, default_permissions, foreground, debug, help;
+	bool sloppy;                 /* step over unknown options */
 	bool json, quiet;            /* of the verbs that print lists */
-	bool values, dry_run;        /* check: look at the values too; info: what a view would be */
+	bool values, dry_run;        /* check: look at the values too; mount, info: only find out what would be */
 	bool verify, restart;        /* export: compare what was written; begin anew */
 	bool has_uid, has_gid, has_mode;
 	uid_t uid;

@@ -36,4 +36,7 @@ int umount_main(int argc, char **argv);
 int merge_main(int argc, char **argv);
 int ls_main(int argc, char **argv);
 
+/* The program under the name mount.gatherfs (helper.c); the exit codes are mount(8)'s. */
+int helper_main(int argc, char **argv);
+
 #endif
