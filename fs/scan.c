@@ -20,31 +20,15 @@ static bool is_self_or_parent(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* Room for one more entry; the old array is left to the arena. */
-static bool make_room(struct scan_list *list, uint64_t *room, struct arena *arena)
-{
-	if (list->count < *room)
-		return true;
-
-	uint64_t next = *room ? *room * 2 : 16;
-	struct scan_entry *bigger = arena_alloc(arena, next, sizeof(*bigger));
-
-	if (!bigger)
-		return false;
-	if (list->count)
-		memcpy(bigger, list->entries, list->count * sizeof(*bigger));
-	list->entries = bigger;
-	*room = next;
-	return true;
-}
-
 static int add(struct scan_list *list, uint64_t *room, int dirfd, const char *name, struct arena *arena)
 {
 	struct scan_entry e = { .name = arena_strndup(arena, name, strlen(name)) };
+	struct scan_entry *entries = arena_grow(arena, list->entries, list->count, room, sizeof(*entries));
 	struct stat st;
 
-	if (!e.name || !make_room(list, room, arena))
+	if (!e.name || !entries)
 		return -ENOMEM;
+	list->entries = entries;
 	if (fstatat(dirfd, name, &st, 0) == 0) {
 		e.is_dir = S_ISDIR(st.st_mode);
 		e.is_file = S_ISREG(st.st_mode);

@@ -21,17 +21,11 @@ struct found {
 
 static int add_path(struct found *f, const char *path, struct error *err)
 {
-	if (f->count == f->room) {
-		uint64_t room = f->room ? f->room * 2 : 16;
-		const char **bigger = arena_alloc(f->arena, room, sizeof(*bigger));
+	const char **paths = arena_grow(f->arena, f->paths, f->count, &f->room, sizeof(*paths));
 
-		if (!bigger)
-			return error_nomem(err);
-		if (f->count)
-			memcpy(bigger, f->paths, f->count * sizeof(*bigger));
-		f->paths = bigger;
-		f->room = room;
-	}
+	if (!paths)
+		return error_nomem(err);
+	f->paths = paths;
 	if (!path)
 		return error_nomem(err);
 	f->paths[f->count++] = path;

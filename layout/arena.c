@@ -103,6 +103,22 @@ void *arena_alloc(struct arena *arena, uint64_t count, uint64_t size)
 	return object;
 }
 
+void *arena_grow(struct arena *arena, void *array, uint64_t count, uint64_t *room, uint64_t size)
+{
+	uint64_t more = *room ? *room * 2 : 16;
+	void *bigger;
+
+	if (count < *room)
+		return array;
+	bigger = more > *room ? arena_alloc(arena, more, size) : NULL;
+	if (!bigger)
+		return NULL;
+	if (count)
+		memcpy(bigger, array, count * size);
+	*room = more;
+	return bigger;
+}
+
 char *arena_strndup(struct arena *arena, const char *text, size_t len)
 {
 	char *copy = len < SIZE_MAX ? arena_alloc(arena, len + 1, 1) : NULL;

@@ -23,6 +23,12 @@ void arena_free(struct arena *arena);
 /* An array of `count` zeroed elements of `size` bytes (count 0 gives a valid pointer); NULL without memory or when the product overflows. */
 void *arena_alloc(struct arena *arena, uint64_t count, uint64_t size);
 
+/*
+ * Room for one more element behind the `count` of an array that has room for *room of `size` bytes: the array itself, or a copy of
+ * twice the size (the old one stays the arena's: twice the size in all). NULL without memory; the array is then as it was.
+ */
+void *arena_grow(struct arena *arena, void *array, uint64_t count, uint64_t *room, uint64_t size);
+
 /* A copy of the first `len` bytes of `text` with a NUL behind them; NULL without memory. */
 char *arena_strndup(struct arena *arena, const char *text, size_t len);
 

@@ -17,24 +17,6 @@ struct held_table held_table_new(struct arena *arena)
 	return (struct held_table){ .names = names_new(arena) };
 }
 
-static bool make_room(struct held_table *table)
-{
-	uint32_t have = table->names.count, room = have ? have * 2 : 32;
-
-	if (have < table->room)
-		return true;
-
-	struct held *bigger = arena_alloc(table->names.arena, room, sizeof(*bigger));
-
-	if (!bigger)
-		return false;
-	if (have)
-		memcpy(bigger, table->list, have * sizeof(*bigger));
-	table->list = bigger;
-	table->room = room;
-	return true;
-}
-
 struct held *held_named(struct held_table *table, const char *name)
 {
 	uint32_t i = names_find(&table->names, name);
@@ -43,9 +25,11 @@ struct held *held_named(struct held_table *table, const char *name)
 		return &table->list[i];
 
 	char *own = arena_strndup(table->names.arena, name, strlen(name));
+	struct held *list = arena_grow(table->names.arena, table->list, table->names.count, &table->room, sizeof(*list));
 
-	if (!own || !make_room(table) || (i = names_add(&table->names, own)) == NAMES_NONE)
+	if (!own || !list || (i = names_add(&table->names, own)) == NAMES_NONE)
 		return NULL;
+	table->list = list;
 	table->list[i] = held_new(own, 1);
 	return &table->list[i];
 }
@@ -168,17 +152,11 @@ int held_tensor(const struct held *h, const struct layout *layout, struct arena 
 int held_add_copy(struct held *held, const struct safetensors_entry *entry, const struct checkpoint_file *file, struct arena *arena,
 		  struct error *err)
 {
-	if (held->copy_count == held->copy_room) {
-		uint32_t room = held->copy_room ? held->copy_room * 2 : 2;
-		struct checkpoint_copy *bigger = arena_alloc(arena, room, sizeof(*bigger));
+	struct checkpoint_copy *copies = arena_grow(arena, held->copies, held->copy_count, &held->copy_room, sizeof(*copies));
 
-		if (!bigger)
-			return error_nomem(err);
-		if (held->copy_count)
-			memcpy(bigger, held->copies, held->copy_count * sizeof(*bigger));
-		held->copies = bigger;
-		held->copy_room = room;
-	}
+	if (!copies)
+		return error_nomem(err);
+	held->copies = copies;
 	held->copies[held->copy_count++] = (struct checkpoint_copy){ file->rank, { .offset = entry->begin, .source = file->source } };
 	return 0;
 }

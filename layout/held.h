@@ -25,14 +25,15 @@ struct held {
 	enum dtype dtype;
 	bool outside;
 	struct checkpoint_copy *copies; /* [copy_count, room for copy_room] by rank, where the builder wants them */
-	uint32_t copy_count, copy_room;
+	uint32_t copy_count;
+	uint64_t copy_room;
 };
 
 /* Held tensors of one block, numbered by name. */
 struct held_table {
 	struct names names;
 	struct held *list; /* [names.count, room for `room`], by number */
-	uint32_t room;
+	uint64_t room;
 };
 
 struct held_table held_table_new(struct arena *arena);

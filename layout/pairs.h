@@ -14,7 +14,7 @@ struct pair {
 struct pairs {
 	struct names names; /* of the keys; names.count is how many pairs there are */
 	struct pair *pair;  /* by number of the key */
-	uint32_t room;
+	uint64_t room;
 };
 
 /* No pairs yet; what is added is copied into `arena`. */

@@ -9,17 +9,11 @@
 
 int view_add(struct view *view, struct arena *arena, const char *path, const struct image *image, struct error *err)
 {
-	if (view->count == view->capacity) {
-		uint64_t room = view->capacity ? view->capacity * 2 : 16;
-		struct view_file *bigger = arena_alloc(arena, room, sizeof(*bigger));
+	struct view_file *files = arena_grow(arena, view->files, view->count, &view->capacity, sizeof(*files));
 
-		if (!bigger)
-			return error_nomem(err);
-		if (view->count)
-			memcpy(bigger, view->files, view->count * sizeof(*bigger));
-		view->files = bigger;
-		view->capacity = room;
-	}
+	if (!files)
+		return error_nomem(err);
+	view->files = files;
 	view->files[view->count++] = (struct view_file){ .path = path, .image = image };
 	return 0;
 }

@@ -84,3 +84,22 @@ Test(arena, size_is_near_what_was_asked)
 #endif
 	arena_free(NULL);
 }
+
+Test(arena, arrays_that_grow)
+{
+	struct arena *arena = arena_new();
+	uint32_t *array = NULL;
+	uint64_t room = 0;
+
+	for (uint32_t i = 0; i < 10000; i++) {
+		array = arena_grow(arena, array, i, &room, sizeof(*array));
+		cr_assert(array && room > i);
+		array[i] = i * 3;
+	}
+	for (uint32_t i = 0; i < 10000; i++)
+		cr_assert_eq(array[i], i * 3);
+	room = UINT64_MAX / 2 + 1;
+	cr_assert_null(arena_grow(arena, array, room, &room, 1), "twice as much overflows");
+	cr_assert_null(arena_grow(arena, array, UINT64_C(1) << 62, &(uint64_t){ UINT64_C(1) << 62 }, 16));
+	arena_free(arena);
+}
