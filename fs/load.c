@@ -188,15 +188,15 @@ static int add_with(struct loading *ld, struct error *err)
 	return code;
 }
 
-static int add_strategy(struct loading *ld, const char *path, struct error *err)
+static int add_strategy(struct loading *ld, const struct strategy *strategy, const char *path, struct error *err)
 {
 	struct model *m = ld->model;
 	struct bytes file;
 	int code;
 
-	if (!m->strategy)
+	if (!strategy)
 		return 0;
-	code = strategy_write(m->strategy, m->arena, &file, err);
+	code = strategy_write(strategy, m->arena, &file, err);
 	return code < 0 ? code : view_add_literal(&m->view, m->arena, path, file, err);
 }
 
@@ -235,6 +235,14 @@ static int rename_tensors(struct loading *ld, struct error *err)
 	return code;
 }
 
+/* How the rank folders of a rank view are cut, for whoever takes the mount as a SOURCE. Its own strategy does not know new names. */
+static const struct strategy *shown_strategy(const struct loading *ld)
+{
+	if (ld->options->to)
+		return ld->base->target.strategy;
+	return ld->options->rename.count ? NULL : ld->model->strategy;
+}
+
 static int build_view(struct loading *ld, struct error *err)
 {
 	bool ranks = ld->options->to || ld->options->to_same;
@@ -244,7 +252,9 @@ static int build_view(struct loading *ld, struct error *err)
 		code = add_small_files(ld, ld->source, &ld->entries, err);
 	if (code == 0)
 		code = add_with(ld, err);
-	return code == 0 && !ld->one_of_many ? add_strategy(ld, ".gatherfs/strategy.ckpt", err) : code;
+	if (code == 0 && !ld->one_of_many)
+		code = add_strategy(ld, ld->model->strategy, ".gatherfs/strategy.ckpt", err);
+	return code == 0 && ranks ? add_strategy(ld, shown_strategy(ld), ".gatherfs/" STRATEGIES_SHOWN, err) : code;
 }
 
 static int fill(struct loading *ld, struct error *err)
@@ -380,7 +390,7 @@ int load_beside(struct load_base *base, struct model **out, struct error *err)
 
 	if (code == 0) {
 		ld.model->strategy = base->strategy.strategy;
-		code = add_strategy(&ld, "strategy.ckpt", err);
+		code = add_strategy(&ld, ld.model->strategy, "strategy.ckpt", err);
 	}
 	if (code == 0)
 		load_attributes(&ld);

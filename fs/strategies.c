@@ -80,15 +80,25 @@ static bool is_read(const struct found *f, const char *folder)
 	return false;
 }
 
+static bool is_file(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static int look_up(struct found *f, const char *source, struct error *err)
 {
 	const char *slash = strrchr(source, '/');
 	const char *beside = arena_printf(f->arena, "%.*s/strategy", slash ? (int)(slash - source) : 0, source);
 	const char *inside = arena_printf(f->arena, "%s/strategy", source);
+	const char *shown = arena_printf(f->arena, "%s/.gatherfs/" STRATEGIES_SHOWN, source);
 	const char *folder;
 
-	if (!beside || !inside)
+	if (!beside || !inside || !shown)
 		return error_nomem(err);
+	if (is_file(shown))
+		return add_path(f, shown, err);
 	if (is_dir(beside) && is_dir(inside))
 		return error_set(err, -EINVAL, "two strategies: %s and %s; -o strategy= says which is meant", beside, inside);
 	folder = is_dir(beside) ? beside : is_dir(inside) ? inside : NULL;

@@ -4,7 +4,8 @@
  * open.
  *
  * Look-up: -o strategy= names files and folders; without it, for each SOURCE the folder `strategy` beside it (where MindSpore
- * Transformers writes it), else the one inside; both there is an error.
+ * Transformers writes it), else the one inside; both there is an error. A SOURCE that is a mount of rank folders says itself how they
+ * are cut.
  */
 #ifndef FS_STRATEGIES_H
 #define FS_STRATEGIES_H
@@ -13,6 +14,8 @@
 
 #include "fs/options.h"
 #include "layout/strategy.h"
+
+#define STRATEGIES_SHOWN "shown.ckpt" /* in .gatherfs/ of a rank view: how its ranks are cut */
 
 struct strategies {
 	const struct strategy *strategy; /* NULL when there is none */
