@@ -4,10 +4,23 @@
 
 #include "layout/weave.h"
 
+/* True when every axis has factors, and they are in its order. */
+static bool factors_are_in_order(const struct weave *w)
+{
+	if (w->factors == 0 || w->factors > WEAVE_FACTORS || w->of[0] != 0)
+		return false;
+	for (uint32_t f = 1; f < w->factors; f++)
+		if (w->of[f] != w->of[f - 1] && w->of[f] != w->of[f - 1] + 1)
+			return false;
+	return true;
+}
+
 /* The product of the factors of each axis. */
 static int shape_of(const char *name, const struct weave *w, uint64_t *shape, uint32_t *axes, struct error *err)
 {
-	*axes = w->factors ? w->of[w->factors - 1] + 1 : 0;
+	if (!factors_are_in_order(w))
+		return error_set(err, -EINVAL, "tensor \"%s\": its %u factors are not those of its axes in order", name, w->factors);
+	*axes = w->of[w->factors - 1] + 1;
 	for (uint32_t a = 0; a < *axes; a++)
 		shape[a] = 1;
 	for (uint32_t f = 0; f < w->factors; f++)
@@ -19,7 +32,7 @@ static int shape_of(const char *name, const struct weave *w, uint64_t *shape, ui
 /* A part's box lies in the factored shape, and each of its steps in the source. */
 static int check_part(const char *name, const struct weave *w, const struct weave_part *p, struct error *err)
 {
-	uint64_t end[BOX_AXES];
+	uint64_t end[WEAVE_FACTORS];
 
 	for (uint32_t s = 0; s < p->source->axes; s++)
 		end[s] = p->base[s];
@@ -27,13 +40,15 @@ static int check_part(const char *name, const struct weave *w, const struct weav
 		uint64_t far;
 
 		if (p->count[f] == 0 || p->start[f] > w->shape[f] || p->count[f] > w->shape[f] - p->start[f])
-			return error_set(err, -EINVAL, "tensor \"%s\": the part from \"%s\" passes factor %u, which has %llu", name,
+			return error_set(err, -EINVAL, "tensor \"%s\": the part from \"%s\" is empty or passes factor %u, which has %llu", name,
 					 p->source->name, f, (unsigned long long)w->shape[f]);
+		if (p->axis[f] >= WEAVE_FACTORS)
+			return error_set(err, -EINVAL, "tensor \"%s\": factor %u steps along axis %u of \"%s\"", name, f, p->axis[f], p->source->name);
 		if (p->count[f] == 1)
 			continue;
-		if (p->axis[f] >= p->source->axes || !bytes_mul(p->count[f] - 1, p->step[f], &far) ||
+		if (p->axis[f] >= p->source->axes || p->step[f] == 0 || !bytes_mul(p->count[f] - 1, p->step[f], &far) ||
 		    !bytes_add(end[p->axis[f]], far, &end[p->axis[f]]))
-			return error_set(err, -EINVAL, "tensor \"%s\": factor %u steps outside of \"%s\"", name, f, p->source->name);
+			return error_set(err, -EINVAL, "tensor \"%s\": factor %u steps nowhere in \"%s\"", name, f, p->source->name);
 	}
 	for (uint32_t s = 0; s < p->source->axes; s++)
 		if (end[s] >= p->source->shape[s])
@@ -79,13 +94,14 @@ static int check_cover(const char *name, const struct weave *w, struct error *er
 
 static int check(const char *name, const struct weave *w, struct error *err)
 {
-	int code = w->count && w->factors ? 0 : error_set(err, -EINVAL, "tensor \"%s\": it has no parts", name);
+	int code = w->count ? 0 : error_set(err, -EINVAL, "tensor \"%s\": it has no parts", name);
 
 	for (uint32_t i = 0; code == 0 && i < w->count; i++) {
 		const struct tensor *source = w->parts[i].source, *first = w->parts[0].source;
 
-		if (source->weave || dtype_bits(source->dtype) % 8)
-			return error_set(err, -EINVAL, "tensor \"%s\": \"%s\" of %s cannot be a part", name, source->name, dtype_name(source->dtype));
+		if (source->weave || dtype_bits(source->dtype) % 8 || source->axes > WEAVE_FACTORS)
+			return error_set(err, -EINVAL, "tensor \"%s\": \"%s\" of %s and %u axes cannot be a part", name, source->name,
+					 dtype_name(source->dtype), source->axes);
 		if (source->dtype != first->dtype)
 			return error_set(err, -EINVAL, "tensor \"%s\": \"%s\" is %s, but \"%s\" is %s", name, first->name, dtype_name(first->dtype),
 					 source->name, dtype_name(source->dtype));
@@ -96,7 +112,7 @@ static int check(const char *name, const struct weave *w, struct error *err)
 
 int weave_make(const char *name, const struct weave *weave, struct arena *arena, struct tensor *out, struct error *err)
 {
-	uint64_t *shape = arena_alloc(arena, BOX_AXES, sizeof(*shape)), elements = 1;
+	uint64_t *shape = arena_alloc(arena, WEAVE_FACTORS, sizeof(*shape)), elements = 1;
 	uint32_t axes = 0;
 	int code = shape ? shape_of(name, weave, shape, &axes, err) : error_nomem(err);
 
@@ -141,7 +157,7 @@ static bool contains(const struct weave *w, const struct weave_part *p, const ui
 static uint32_t part_at(const struct weave *w, const uint64_t *x, uint32_t hint)
 {
 	for (uint32_t i = 0; i < w->count; i++) {
-		uint32_t k = (hint + i) % w->count;
+		uint32_t k = (hint + (i % 2 ? w->count - (i + 1) / 2 : i / 2)) % w->count;
 
 		if (contains(w, &w->parts[k], x))
 			return k;
@@ -151,7 +167,7 @@ static uint32_t part_at(const struct weave *w, const uint64_t *x, uint32_t hint)
 
 /* Where an element lies in its source tensor, and how the source's pieces cut the axis that the last factor steps along. */
 struct spot {
-	uint64_t y[BOX_AXES];
+	uint64_t y[WEAVE_FACTORS];
 	struct piece piece;  /* with the offset of the element */
 	uint64_t left;       /* elements on `along` from here to the end of the piece's block */
 	uint64_t unit;       /* bytes from one to the next on `along` */
@@ -183,7 +199,7 @@ void weave_find(const struct tensor *tensor, const uint64_t *at, uint64_t most, 
 {
 	const struct weave *w = tensor->weave;
 	uint32_t last = w->factors - 1, width = dtype_bits(tensor->dtype) / 8;
-	uint64_t x[BOX_AXES], n;
+	uint64_t x[WEAVE_FACTORS], n;
 	struct spot spot;
 
 	factor(w, at, x);

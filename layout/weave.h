@@ -17,18 +17,20 @@
 
 #include "layout/checkpoint.h"
 
+#define WEAVE_FACTORS 8 /* and at most as many axes of a source: there are many parts, and no model needs more */
+
 struct weave_part {
 	const struct tensor *source;
-	uint64_t start[BOX_AXES], count[BOX_AXES]; /* the box, by factor */
-	uint32_t axis[BOX_AXES];  /* by factor: the source's axis that it steps along */
-	uint64_t step[BOX_AXES];  /* by factor: elements of that axis for each one of the factor; 0 where count is 1 */
-	uint64_t base[BOX_AXES];  /* by source axis: where the part's first element lies */
+	uint64_t start[WEAVE_FACTORS], count[WEAVE_FACTORS]; /* the box, by factor */
+	uint64_t step[WEAVE_FACTORS];  /* by factor: elements of the source's axis for each one of the factor; 0 where count is 1 */
+	uint64_t base[WEAVE_FACTORS];  /* by source axis: where the part's first element lies */
+	uint32_t axis[WEAVE_FACTORS];  /* by factor: the source's axis that it steps along; below WEAVE_FACTORS */
 };
 
 struct weave {
 	uint32_t factors;
-	uint64_t shape[BOX_AXES]; /* [factors] */
-	uint32_t of[BOX_AXES];    /* [factors] which axis of the tensor each is a factor of; ascending */
+	uint64_t shape[WEAVE_FACTORS]; /* [factors] */
+	uint32_t of[WEAVE_FACTORS];    /* [factors] which axis of the tensor each is a factor of: 0, then the same or the next */
 	const struct weave_part *parts; /* [count] */
 	uint32_t count;
 };
