@@ -2,11 +2,13 @@
 /* Mount points. A dead mount answers nothing but ENOTCONN, so the list of mounts is asked by name and the path left alone. */
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "fs/point.h"
 
@@ -74,47 +76,83 @@ static void unescape(char *text)
 	*out = '\0';
 }
 
-/* Takes the mount point (field 5) and the type (behind " - ") out of a line of mountinfo; false when it has another form. */
-static bool parse_line(char *line, char **point, char **type)
-{
-	char *field = line, *end;
+/* A line of mountinfo; the texts point into it. */
+struct line {
+	uint64_t id, parent;
+	dev_t device;
+	char *point, *type;
+};
 
-	for (int i = 0; i < 4; i++) {
-		field = strchr(field, ' ');
-		if (!field)
-			return false;
-		field++;
-	}
-	end = strchr(field, ' ');
-	*type = end ? strstr(end, " - ") : NULL;
-	if (!*type)
+/* `ID PARENT MAJOR:MINOR ROOT POINT ... - TYPE ...`; false when it has another form. */
+static bool parse_line(char *text, struct line *out)
+{
+	unsigned int major, minor;
+	int root = 0;
+	char *end;
+
+	if (sscanf(text, "%" SCNu64 " %" SCNu64 " %u:%u %n", &out->id, &out->parent, &major, &minor, &root) < 4 || root == 0)
+		return false;
+	out->device = makedev(major, minor);
+	out->point = strchr(text + root, ' ');
+	end = out->point ? strchr(++out->point, ' ') : NULL;
+	out->type = end ? strstr(end, " - ") : NULL;
+	if (!out->type)
 		return false;
 	*end = '\0';
-	*type += 3;
-	(*type)[strcspn(*type, " \n")] = '\0';
-	unescape(field);
-	*point = field;
+	out->type += 3;
+	out->type[strcspn(out->type, " \n")] = '\0';
+	unescape(out->point);
 	return true;
+}
+
+/* The next line of that form; `room` and `text` are getline()'s. */
+static bool next_line(FILE *f, char **text, size_t *room, struct line *out)
+{
+	while (getline(text, room, f) > 0)
+		if (parse_line(*text, out))
+			return true;
+	return false;
 }
 
 int point_mounts(const char *real, struct point_mounts *out, struct error *err)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL, *point, *type;
+	char *text = NULL;
 	size_t room = 0;
+	struct line l;
 
 	*out = (struct point_mounts){ 0 };
 	if (!f)
 		return error_set(err, -errno, "/proc/self/mountinfo: %s", strerror(errno));
-	while (getline(&line, &room, f) > 0) {
-		if (!parse_line(line, &point, &type) || strcmp(point, real) != 0)
+	while (next_line(f, &text, &room, &l)) {
+		if (strcmp(l.point, real) != 0)
 			continue;
-		out->count++;
-		out->ours = strcmp(type, OUR_TYPE) == 0; /* the last line is the topmost mount */
+		*out = (struct point_mounts){ /* the last line is the topmost mount */
+			.count = out->count + 1,
+			.ours = strcmp(l.type, OUR_TYPE) == 0,
+			.id = l.id,
+			.device = l.device,
+		};
 	}
-	free(line);
+	free(text);
 	fclose(f);
 	return 0;
+}
+
+bool point_has_mounts(uint64_t id)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *text = NULL;
+	size_t room = 0;
+	struct line l;
+	bool found = false;
+
+	while (f && !found && next_line(f, &text, &room, &l))
+		found = l.parent == id;
+	free(text);
+	if (f)
+		fclose(f);
+	return found;
 }
 
 /* Where the directory is full because a mount of ours is there, says that instead. */

@@ -19,9 +19,14 @@ int point_check(const char *point, const struct options_list *sources, struct ar
 struct point_mounts {
 	uint32_t count; /* mounts on this very path, one over the other */
 	bool ours;      /* the topmost is a gatherfs mount */
+	uint64_t id;    /* of the topmost: its number in /proc */
+	dev_t device;   /* likewise */
 };
 
 /* Looks a path without links up among the mounts. The errno of reading them, or -ENOMEM. */
 int point_mounts(const char *real, struct point_mounts *out, struct error *err);
+
+/* Whether another mount lies in the one with this number. */
+bool point_has_mounts(uint64_t id);
 
 #endif

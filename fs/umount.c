@@ -4,6 +4,7 @@
  * nothing, and nothing but a gatherfs mount is touched.
  */
 #include <errno.h>
+#include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "fs/capture.h"
+#include "fs/holders.h"
 #include "fs/point.h"
 #include "fs/value.h"
 #include "fs/verbs.h"
@@ -33,19 +35,37 @@ static int find(const char *text, struct arena *arena, const char **point, struc
 	return *point ? point_mounts(*point, mounts, err) : error_nomem(err);
 }
 
-static int busy(const char *point, struct error *err)
+/* What to unmount, and how. */
+struct target {
+	const char *point;
+	struct point_mounts mounts;
+	bool lazy;
+};
+
+static int busy(const struct target *t, struct error *err)
 {
-	return error_set(err, -EBUSY, "%s is busy: something still has a file of it open or mapped, or works in it", point);
+	struct text who = TEXT_EMPTY;
+	int rc;
+
+	holders_find(&t->mounts, &who);
+	if (who.len == 0 || who.failed)
+		rc = error_set(err, -EBUSY, "%s is busy: something still has a file of it open or mapped, or works in it%s", t->point,
+			       geteuid() != 0 ? "; root sees which process" : "");
+	else
+		rc = error_set(err, -EBUSY, "%s is busy, held by %s; `gatherfs umount -l` detaches it now, and ends when they are done",
+			       t->point, who.ptr);
+	text_free(&who);
+	return rc;
 }
 
-static int run_fusermount(const char *point, struct error *err)
+static int run_fusermount(const struct target *t, struct error *err)
 {
 	int status = 0;
 	pid_t child;
 
 	child = fork();
 	if (child == 0) {
-		execlp("fusermount3", "fusermount3", "-u", "--", point, (char *)NULL);
+		execlp("fusermount3", "fusermount3", t->lazy ? "-uz" : "-u", "--", t->point, (char *)NULL);
 		_exit(127);
 	}
 	if (child < 0)
@@ -58,27 +78,27 @@ static int run_fusermount(const char *point, struct error *err)
 }
 
 /* For everybody but root. What fusermount3 says becomes the message. */
-static int unmount_as_user(const char *point, struct error *err)
+static int unmount_as_user(const struct target *t, struct error *err)
 {
 	struct capture c;
 	char said[1024];
 	int rc;
 
 	capture_begin(&c);
-	rc = run_fusermount(point, err);
+	rc = run_fusermount(t, err);
 	capture_end(&c, said, sizeof(said));
 	if (rc < 0 && strstr(said, strerror(EBUSY)))
-		return busy(point, err);
+		return busy(t, err);
 	return rc < 0 && said[0] ? error_set(err, rc, "%s", said) : rc;
 }
 
-static int unmount(const char *point, struct error *err)
+static int unmount(const struct target *t, struct error *err)
 {
 	if (geteuid() != 0)
-		return unmount_as_user(point, err);
-	if (umount2(point, UMOUNT_NOFOLLOW) == 0)
+		return unmount_as_user(t, err);
+	if (umount2(t->point, UMOUNT_NOFOLLOW | (t->lazy ? MNT_DETACH : 0)) == 0)
 		return 0;
-	return errno == EBUSY ? busy(point, err) : error_set(err, -errno, "%s: %s", point, strerror(errno));
+	return errno == EBUSY ? busy(t, err) : error_set(err, -errno, "%s: %s", t->point, strerror(errno));
 }
 
 /* Waits until there are fewer mounts on the point than before. */
@@ -97,42 +117,45 @@ static int wait_until_gone(const char *point, uint32_t before, struct error *err
 	return error_set(err, -EBUSY, "%s: the mount is still there", point);
 }
 
-static int run(const char *text, struct arena *arena, struct error *err)
+static int run(const char *text, bool lazy, struct arena *arena, struct error *err)
 {
-	struct point_mounts mounts = { 0 };
-	const char *point;
-	int rc = find(text, arena, &point, &mounts, err);
+	struct target t = { .lazy = lazy };
+	int rc = find(text, arena, &t.point, &t.mounts, err);
 
 	if (rc < 0)
 		return rc;
-	if (mounts.count == 0)
-		return error_set(err, -EINVAL, "nothing is mounted on %s", point);
-	if (!mounts.ours)
-		return error_set(err, -EINVAL, "what is mounted on %s is no gatherfs mount", point);
-	rc = unmount(point, err);
-	return rc < 0 ? rc : wait_until_gone(point, mounts.count, err);
+	if (t.mounts.count == 0)
+		return error_set(err, -EINVAL, "nothing is mounted on %s", t.point);
+	if (!t.mounts.ours)
+		return error_set(err, -EINVAL, "what is mounted on %s is no gatherfs mount", t.point);
+	rc = unmount(&t, err);
+	return rc < 0 ? rc : wait_until_gone(t.point, t.mounts.count, err);
 }
 
 int umount_main(int argc, char **argv)
 {
+	static const struct option longer[] = { { "lazy", 0, NULL, 'l' }, { "help", 0, NULL, 'h' }, { 0 } };
 	struct arena *arena;
 	struct error err;
-	int code;
+	bool lazy = false;
+	int letter, code;
 
-	if (argc == 2 && (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)) {
-		verbs_help("umount", stdout);
-		return VERBS_OK;
+	opterr = 0; /* wrong usage is told in our own words */
+	while ((letter = getopt_long(argc, argv, "lh", longer, NULL)) != -1) {
+		if (letter == '?')
+			return verbs_misused("umount", "the only option is -l");
+		if (letter == 'h') {
+			verbs_help("umount", stdout);
+			return VERBS_OK;
+		}
+		lazy = true;
 	}
-	if (argc == 3 && strcmp(argv[1], "--") == 0)
-		argv++, argc--;
-	else if (argc >= 2 && argv[1][0] == '-')
-		return verbs_misused("umount", "there are no options yet");
-	if (argc != 2)
+	if (argc - optind != 1)
 		return verbs_misused("umount", "expected one MOUNTPOINT");
 	arena = arena_new();
 	if (!arena)
 		return verbs_failed("umount", "out of memory");
-	code = run(argv[1], arena, &err) < 0 ? verbs_failed("umount", err.msg) : VERBS_OK;
+	code = run(argv[optind], lazy, arena, &err) < 0 ? verbs_failed("umount", err.msg) : VERBS_OK;
 	arena_free(arena);
 	return code;
 }

@@ -10,7 +10,7 @@ static int help_main(int argc, char **argv);
 
 static const struct verb table[] = {
 	{ "mount", "[-f] SOURCE... MOUNTPOINT [-o OPTIONS]", "show a distributed checkpoint as one model directory", mount_main, option_help },
-	{ "umount", "MOUNTPOINT", "end a mount, or clear away a dead one", umount_main, NULL },
+	{ "umount", "[-l] MOUNTPOINT", "end a mount, or clear away a dead one; -l: also one in use", umount_main, NULL },
 	{ "ls", "SOURCE [PATTERN]", "list tensors: type, shape, bytes, how they are cut, which ranks hold them", ls_main, option_help },
 	{ "merge-strategy", "DIR FILE", "write the strategies of all stages as one file, for MindSpore", merge_main, NULL },
 	{ "help", "[VERB]", "this text, or all about a verb", help_main, NULL },
