@@ -13,6 +13,8 @@
 #include "fs/serve.h"
 #include "fs/verbs.h"
 
+#define LEFT_OUT_SHOWN 5 /* steps */
+
 /* What needs no look at the source. */
 static int check_options(const struct options *o, struct error *err)
 {
@@ -64,12 +66,12 @@ static int serve_detached(struct serve *s, struct error *err)
 	return rc;
 }
 
-static int serve(const struct options *o, const char *point, struct hub *hub, struct error *err)
+static int serve(const struct options *o, const char *point, const struct serve_shown *shown, struct error *err)
 {
 	struct serve *s;
-	int rc = serve_mount(o, point, hub, &s, err);
+	int rc = o->dry_run ? 0 : serve_mount(o, point, shown, &s, err);
 
-	if (rc < 0)
+	if (rc < 0 || o->dry_run)
 		return rc;
 	rc = o->foreground ? serve_run(s, -1, err) : serve_detached(s, err);
 	serve_free(s);
@@ -78,18 +80,61 @@ static int serve(const struct options *o, const char *point, struct hub *hub, st
 
 static int load_and_serve(const struct options *o, const char *point, struct error *err)
 {
+	struct serve_shown shown = { 0 };
 	struct model *m;
-	struct hub *hub;
 	int rc = load_model(o, &m, err);
 
 	if (rc < 0)
 		return rc;
-	hub = hub_new(m, false, err);
-	if (!hub)
+	shown.hub = hub_new(m, false, err);
+	if (!shown.hub)
 		return -EINVAL;
 	announce(o, m);
-	rc = o->dry_run ? 0 : serve(o, point, hub, err);
-	hub_free(hub);
+	rc = serve(o, point, &shown, err);
+	hub_free(shown.hub);
+	return rc;
+}
+
+static void announce_left_out(const struct follow_step *s)
+{
+	char before[HUB_NAME + 64];
+
+	snprintf(before, sizeof(before), "gatherfs mount: warning: step %s is left out", s->name);
+	print_safe(stderr, before, s->why ? s->why : "out of memory");
+}
+
+/* Says what would be said of the newest step alone, and which steps are left out. */
+static void announce_steps(const struct options *o, const struct follow *f)
+{
+	const struct model *newest = NULL;
+	uint64_t left_out = 0;
+
+	for (uint64_t i = 0; i < f->count; i++) {
+		if (!newest && f->steps[i]->shown)
+			newest = f->steps[i]->shown->model;
+		if (!f->steps[i]->shown && left_out++ < LEFT_OUT_SHOWN)
+			announce_left_out(f->steps[i]);
+	}
+	if (left_out > LEFT_OUT_SHOWN)
+		fprintf(stderr, "gatherfs mount: warning: %" PRIu64 " more steps are left out (all are in .gatherfs/status)\n",
+			left_out - LEFT_OUT_SHOWN);
+	if (newest)
+		announce(o, newest);
+	else
+		fprintf(stderr, "gatherfs mount: warning: no step is complete yet\n");
+}
+
+static int follow_and_serve(const struct options *o, const char *point, struct error *err)
+{
+	struct serve_shown shown = { 0 };
+	int rc = follow_new(o, &shown.follow, err);
+
+	if (rc < 0)
+		return rc;
+	shown.hub = shown.follow->hub;
+	announce_steps(o, shown.follow);
+	rc = serve(o, point, &shown, err);
+	follow_free(shown.follow);
 	return rc;
 }
 
@@ -100,7 +145,9 @@ static int run(struct options *o, struct error *err)
 
 	if (rc == 0)
 		rc = point_check(o->mountpoint, &o->source, o->arena, &point, err);
-	return rc < 0 ? rc : load_and_serve(o, point, err);
+	if (rc < 0)
+		return rc;
+	return o->all_steps ? follow_and_serve(o, point, err) : load_and_serve(o, point, err);
 }
 
 int mount_main(int argc, char **argv)

@@ -65,6 +65,12 @@ static int set_step(struct options *o, const char *value, struct error *err)
 	return *value ? 0 : error_set(err, -EINVAL, "expected a step such as 1_100, found \"\"");
 }
 
+static int set_steps(struct options *o, const char *value, struct error *err)
+{
+	o->all_steps = strcmp(value, "all") == 0;
+	return o->all_steps ? 0 : error_set(err, -EINVAL, "expected all, found \"%s\"", value);
+}
+
 static int set_part_size(struct options *o, const char *value, struct error *err)
 {
 	int rc = value_size(value, &o->part_size, err);
@@ -165,6 +171,7 @@ static const struct option table[] = {
 	{ "strategy", LIST, set_strategy, 0, "FILE|DIR", "strategy files (default: the folder `strategy` beside or inside SOURCE);\n"
 	  "none: every rank holds whole tensors" },
 	{ "step", VALUE, set_step, 0, "STEP", "which step of the training to show (default: the newest that is complete)" },
+	{ "steps", VALUE, set_steps, 0, "all", "mount: a folder for each complete step, and a link `latest`; follows a training" },
 	{ "index", VALUE, set_index, 0, "ms|hf", "write MindSpore's param_name_map.json or Hugging Face's index" },
 	{ "part_size", VALUE, set_part_size, 0, "SIZE", "most bytes of tensors in one file (default 3G)" },
 	{ "filter", LIST, set_filter, 0, "PREFIX", "leave out tensors whose names begin so" },

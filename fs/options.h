@@ -41,6 +41,7 @@ struct options {
 	struct options_list with;    /* absolute */
 	struct options_list rename;  /* absolute: files of rules */
 	const char *step;            /* NULL: the newest */
+	bool all_steps;              /* steps=all: a folder for each step */
 	uint64_t part_size;          /* bytes; 0: not given */
 	enum options_index index;
 	bool outside_rank0;          /* outside=rank0 */

@@ -21,18 +21,22 @@
 #include "fs/ops.h"
 #include "fs/refusal.h"
 #include "fs/serve.h"
+#include "fs/watch.h"
 
 #define THREADS_IDLE 8 /* that stay when there is nothing to do */
 
 struct serve {
 	const struct options *options;
 	const char *point;
+	struct serve_shown shown;
 	struct log log;
 	struct status status;
 	struct ops ops;
 	struct fuse_session *session;
 	int channel;       /* to report on; used by the settling thread only, once that runs */
 	pthread_t settler;
+	atomic_uint device;  /* minor number of the mount; 0 while it is not known */
+	struct watch *watch; /* of a mount of many steps, while it is served */
 };
 
 /* Appends `text` as the value of an option: libfuse splits at commas and undoes backslashes; control characters would end up
@@ -84,7 +88,7 @@ static int mount_session(struct serve *s, struct error *err)
 	return rc == 0 ? 0 : refusal_explain(s->point, said, err);
 }
 
-int serve_mount(const struct options *options, const char *point, struct hub *hub, struct serve **out, struct error *err)
+int serve_mount(const struct options *options, const char *point, const struct serve_shown *shown, struct serve **out, struct error *err)
 {
 	struct serve *s = calloc(1, sizeof(*s));
 	int rc = s ? refusal_device(err) : error_nomem(err);
@@ -95,10 +99,12 @@ int serve_mount(const struct options *options, const char *point, struct hub *hu
 	}
 	s->options = options;
 	s->point = point;
-	s->status.model = hub_root(hub)->model;
+	s->shown = *shown;
+	s->status.model = hub_root(shown->hub)->model;
+	s->status.follow = shown->follow;
 	s->status.mountpoint = point;
 	s->status.since = time(NULL);
-	s->ops = (struct ops){ .hub = hub, .status = &s->status, .reply = reply_new(&s->log) };
+	s->ops = (struct ops){ .hub = shown->hub, .status = &s->status, .reply = reply_new(&s->log) };
 	rc = s->ops.reply ? new_session(s, err) : error_nomem(err);
 	if (rc == 0)
 		rc = mount_session(s, err);
@@ -179,6 +185,7 @@ static void *settle(void *arg)
 		detach_report(s->channel, err.msg);
 		return NULL;
 	}
+	s->device = minor(st.st_dev);
 	raise_readahead(s, st.st_dev);
 	tell_manager(s);
 	detach_report(s->channel, NULL);
@@ -229,6 +236,62 @@ static void log_of_libfuse(enum fuse_log_level level, const char *format, va_lis
 	vsyslog((int)level, format, args);
 }
 
+static void tell_kernel(void *arg, uint64_t parent, const char *name)
+{
+	const struct serve *s = arg;
+
+	if (!fuse_session_exited(s->session))
+		fuse_lowlevel_notify_inval_entry(s->session, parent, name, strlen(name));
+}
+
+static int start_watching(struct serve *s, struct error *err)
+{
+	struct follow *f = s->shown.follow;
+
+	if (!f)
+		return 0;
+	f->log = &s->log;
+	hub_set_tell(f->hub, tell_kernel, s);
+	return watch_start(f, &s->watch, err);
+}
+
+static void abort_connection(const struct serve *s)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", (unsigned)s->device);
+	sys_set(path, 1);
+}
+
+/*
+ * Ends the watcher. What it tells the kernel may have to wait for the answer to a look-up, which nobody gives any more; breaking
+ * the connection ends that wait. A source that hangs can keep it for ever, and must not keep the mount.
+ */
+static void stop_watching(struct serve *s)
+{
+	if (!s->watch || watch_stop(s->watch, 2))
+		return;
+	abort_connection(s);
+	if (watch_stop(s->watch, 8))
+		return;
+	serve_unmount(s);
+	log_error(&s->log, "%s: the source does not answer", s->options->source.item[0]);
+	_exit(1);
+}
+
+static int start(struct serve *s, struct error *err)
+{
+	int rc = fuse_set_signal_handlers(s->session) < 0 ? error_set(err, -EIO, "signals cannot be handled") : start_watching(s, err);
+
+	if (rc < 0)
+		return rc;
+	rc = start_settler(s);
+	if (rc == 0)
+		return 0;
+	stop_watching(s);
+	return error_set(err, rc, "no thread: %s", strerror(-rc));
+}
+
 int serve_run(struct serve *s, int channel, struct error *err)
 {
 	int rc;
@@ -237,9 +300,9 @@ int serve_run(struct serve *s, int channel, struct error *err)
 	if (!s->options->foreground)
 		fuse_set_log_func(log_of_libfuse);
 	s->channel = channel;
-	rc = fuse_set_signal_handlers(s->session) < 0 ? -EIO : start_settler(s);
+	rc = start(s, err);
 	if (rc < 0) {
-		error_set(err, rc, "cannot serve %s: %s", s->point, strerror(-rc));
+		error_prefix(err, rc, "cannot serve %s", s->point);
 		detach_report(channel, err->msg);
 		serve_unmount(s);
 		return rc;
@@ -251,6 +314,7 @@ int serve_run(struct serve *s, int channel, struct error *err)
 		error_set(err, rc, "serving %s ended: %s", s->point, strerror(-rc));
 	if (rc < 0 && s->log.to_syslog)
 		log_error(&s->log, "%s", err->msg);
+	stop_watching(s);
 	fuse_remove_signal_handlers(s->session);
 	serve_unmount(s); /* also wakes the settling thread, should it still wait for an answer */
 	pthread_join(s->settler, NULL);

@@ -5,16 +5,22 @@
 #ifndef FS_SERVE_H
 #define FS_SERVE_H
 
-#include "fs/hub.h"
+#include "fs/follow.h"
 #include "fs/options.h"
 
 struct serve;
 
+/* What a mount shows. */
+struct serve_shown {
+	struct hub *hub;
+	struct follow *follow; /* what keeps the hub as SOURCE is; NULL in a mount of one model, which stays as it is */
+};
+
 /*
- * Mounts what `hub` shows on `point` (without links) as the options say. Everything given must outlive the mount. On success requests
+ * Mounts `shown` on `point` (without links) as the options say. Everything given must outlive the mount. On success requests
  * wait until serve_run(). A negative errno, with one message that says what is missing or forbidden.
  */
-int serve_mount(const struct options *options, const char *point, struct hub *hub, struct serve **out, struct error *err);
+int serve_mount(const struct options *options, const char *point, const struct serve_shown *shown, struct serve **out, struct error *err);
 
 /*
  * Answers requests until the mount is unmounted or the process is told to end; then unmounts it. Reports on `channel` (see

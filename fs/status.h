@@ -8,11 +8,12 @@
 
 #include <stdatomic.h>
 
-#include "fs/model.h"
+#include "fs/follow.h"
 #include "layout/text.h"
 
 struct status {
-	const struct model *model;
+	const struct model *model;  /* of a mount of one */
+	struct follow *follow;      /* of a mount of many; else NULL */
 	const char *mountpoint;
 	time_t since;               /* wall clock, when it was mounted */
 	_Atomic uint64_t readahead; /* bytes, of the mount; 0 while it is not known */
