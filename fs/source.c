@@ -173,6 +173,13 @@ static const struct ckpt_splice *find_splice(const struct source *source, uint64
 	return &source->splices[lo - 1];
 }
 
+uint64_t source_byte(const struct source *source, uint64_t address)
+{
+	const struct ckpt_splice *s = address < source->stamp.size ? NULL : find_splice(source, address);
+
+	return address < source->stamp.size ? address : s ? s->physical + (address - s->logical) : UINT64_MAX;
+}
+
 static int read_spliced(const struct source *source, uint64_t address, char *buf, uint64_t len, struct error *err)
 {
 	uint64_t skip, n;

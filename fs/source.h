@@ -60,6 +60,9 @@ int source_open(struct sources *sources, const char *path, uint32_t *index, stru
 /* Gives source `index` addresses beyond its end (ckpt.h says what they must be); copies them. 0 or -ENOMEM. */
 int source_splice(struct sources *sources, uint32_t index, const struct ckpt_splice *splices, uint64_t count, struct error *err);
 
+/* The byte of the file that an address stands for: itself inside the file; UINT64_MAX for one that stands for nothing. */
+uint64_t source_byte(const struct source *source, uint64_t address);
+
 /* Reads exactly [offset, offset + len) into buf. -EIO when the file ends before or an address stands for nothing, or the errno of pread. */
 int source_read(const struct source *source, uint64_t offset, void *buf, uint64_t len, struct error *err);
 

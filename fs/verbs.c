@@ -12,6 +12,10 @@ static const struct verb table[] = {
 	{ "mount", "[-f] SOURCE... MOUNTPOINT [-o OPTIONS]", "show a distributed checkpoint as one model directory", mount_main, option_help },
 	{ "umount", "[-l] MOUNTPOINT", "end a mount, or clear away a dead one; -l: also one in use", umount_main, NULL },
 	{ "ls", "SOURCE [PATTERN]", "list tensors: type, shape, bytes, how they are cut, which ranks hold them", ls_main, option_help },
+	{ "info", "SOURCE [--dry-run]", "what a checkpoint is; --dry-run: what a view of it would be", info_main, option_help },
+	{ "explain", "SOURCE TENSOR [INDEX]", "where a tensor or an element of it lives: rank, file, byte", explain_main, option_help },
+	{ "status", "MOUNTPOINT", "what a mount says of itself", status_verb_main, NULL },
+	{ "digest", "SOURCE [PATTERN]", "one XXH3-128 a tensor, the same for every layout of the same model", digest_main, option_help },
 	{ "merge-strategy", "DIR FILE", "write the strategies of all stages as one file, for MindSpore", merge_main, NULL },
 	{ "help", "[VERB]", "this text, or all about a verb", help_main, NULL },
 };

@@ -35,6 +35,10 @@ int mount_main(int argc, char **argv);
 int umount_main(int argc, char **argv);
 int merge_main(int argc, char **argv);
 int ls_main(int argc, char **argv);
+int digest_main(int argc, char **argv);
+int info_main(int argc, char **argv);
+int explain_main(int argc, char **argv);
+int status_verb_main(int argc, char **argv);
 
 /* The program under the name mount.gatherfs (helper.c); the exit codes are mount(8)'s. */
 int helper_main(int argc, char **argv);
