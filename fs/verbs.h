@@ -34,6 +34,7 @@ int verbs_misused(const char *name, const char *message);
 int mount_main(int argc, char **argv);
 int umount_main(int argc, char **argv);
 int merge_main(int argc, char **argv);
+int export_main(int argc, char **argv);
 int ls_main(int argc, char **argv);
 int digest_main(int argc, char **argv);
 int info_main(int argc, char **argv);
