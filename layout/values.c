@@ -67,7 +67,7 @@ static uint64_t bits_at(const uint8_t *data, uint64_t index, uint32_t bits)
 	uint64_t at = index * bits, v = 0;
 
 	if (bits < 8) {
-		v = data[at / 8] >> at % 8;
+		v = (uint64_t)data[at / 8] >> at % 8;
 		if (at % 8 + bits > 8)
 			v |= (uint64_t)data[at / 8 + 1] << (8 - at % 8);
 		return v & ((UINT64_C(1) << bits) - 1);
