@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Paths of tensors: a bijection with names, folders as ranges; and the headers and texts of a tensor's files. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "layout/about.h"
+#include "layout/browse.h"
+#include "layout/npy.h"
+
+#define NAMES 400
+#define NAME_MAX_LEN 1200
+
+Test(browse, paths)
+{
+	static const char *const cases[][2] = {
+		{ "model.layers.0.attention.wq.weight", "model/layers/0/attention/wq/weight" },
+		{ "w", "w" }, { "", "%" }, { ".", "%/%" }, { "..", "%/%/%" }, { ".a.", "%/a/%" }, { "a..b", "a/%/b" }, { "a/b", "a%2Fb" },
+		{ "100%.x", "100%25/x" }, { "a\tb\x7f", "a%09b%7F" }, { "x\xc2\x9b" "31m", "x%C2%9B31m" }, { "\xe6\x9d\x83.\xc3\xa9", "\xe6\x9d\x83/\xc3\xa9" },
+		{ "m.safetensors", "m/safetensors" }, { "a b", "a b" }, { "-rf.~", "-rf/~" }, { "bad\xff", "bad%FF" },
+	};
+	struct arena *arena = arena_new();
+	const char *name;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cr_assert_str_eq(browse_escape(cases[i][0], arena), cases[i][1]);
+		cr_assert_eq(browse_unescape(cases[i][1], arena, &name), 0);
+		cr_assert_str_eq(name, cases[i][0]);
+	}
+	arena_free(arena);
+}
+
+Test(browse, what_is_no_path)
+{
+	static const char *const cases[] = { "", "/", "a/", "/a", "a//b", "a.b", ".", "..", "a/../b", "%61", "a%2f", "%G0", "a%", "%2", "a%/b", "%00", "a%0/b",
+					     "a%%", "%%", "%/", "a\tb", "%E6%9D%83", "a/b.txt" };
+	struct arena *arena = arena_new();
+	const char *name;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		cr_assert_eq(browse_unescape(cases[i], arena, &name), -EINVAL, "\"%s\" is \"%s\"", cases[i], name);
+	arena_free(arena);
+}
+
+/* A name of pieces that are likely to go wrong. */
+static void random_name(char *out)
+{
+	static const char *const pieces[] = { ".", ".", "..", "%", "/", "a", "b", "layers", "\xe6\x9d\x83", "\x01", "\x7f", "\xc2\x80", "\xff", "%41", ".txt", "\xf0\x9f\x98\x80" };
+	int n = rand() % 12;
+
+	for (*out = '\0'; n > 0; n--) {
+		const char *piece = pieces[(size_t)rand() % (sizeof(pieces) / sizeof(pieces[0]))];
+		int times = rand() % 12 == 0 ? 80 + rand() % 200 : 1;
+
+		for (; times > 0 && strlen(out) + 8 < NAME_MAX_LEN; times--)
+			strcat(out, piece);
+	}
+}
+
+/* The parts of a path are names that a directory can have, with every ending. */
+static void check_parts(const char *path)
+{
+	for (const char *part = path;; part++) {
+		size_t len = strcspn(part, "/");
+
+		cr_assert(len > 0 && len + strlen(".json") <= 255, "a part of %zu bytes", len);
+		cr_assert_null(memchr(part, '.', len));
+		for (size_t i = 0; i < len; i++)
+			cr_assert((unsigned char)part[i] >= 0x20 && part[i] != 0x7f);
+		part += len;
+		if (!*part)
+			break;
+	}
+}
+
+Test(browse, bijection)
+{
+	char name[NAME_MAX_LEN];
+	const char *path, *back;
+
+	srand(11);
+	for (int i = 0; i < 30000; i++) {
+		struct arena *arena = arena_new();
+
+		random_name(name);
+		path = browse_escape(name, arena);
+		check_parts(path);
+		cr_assert_eq(browse_unescape(path, arena, &back), 0, "%s", path);
+		cr_assert_str_eq(back, name);
+		/* random damage either is no path, or is the path of another name */
+		char *other = arena_strndup(arena, path, strlen(path));
+
+		other[(size_t)rand() % strlen(path)] = "%/.aA4\xe6\x01"[rand() % 8];
+		if (browse_unescape(other, arena, &back) == 0)
+			cr_assert_str_eq(browse_escape(back, arena), other);
+		arena_free(arena);
+	}
+}
+
+Test(browse, long_parts_go_on)
+{
+	struct arena *arena = arena_new();
+	char name[NAME_MAX_LEN] = "";
+	const char *path, *back;
+
+	for (size_t len = 1; len < 800; len++) {
+		strcat(name, "x");
+		path = browse_escape(name, arena);
+		check_parts(path);
+		cr_assert_eq(strlen(path), len + 2 * ((len - 1) / 249), "%zu", len);
+		cr_assert_eq(browse_unescape(path, arena, &back), 0);
+		cr_assert_str_eq(back, name);
+	}
+	arena_free(arena);
+}
+
+Test(browse, endings)
+{
+	uint64_t stem;
+	enum browse_kind kind;
+
+	cr_assert(browse_file("weight.npy", &stem, &kind) && stem == 6 && kind == BROWSE_NPY);
+	cr_assert(browse_file("txt.txt", &stem, &kind) && stem == 3 && kind == BROWSE_TXT);
+	cr_assert_not(browse_file(".txt", &stem, &kind));
+	cr_assert_not(browse_file("weight", &stem, &kind));
+	cr_assert_not(browse_file("weight.safetensors", &stem, &kind));
+	for (int i = 0; i < BROWSE_KINDS; i++)
+		cr_assert_leq(strlen(browse_ending((enum browse_kind)i)) + BROWSE_PART_MAX, 255);
+}
+
+struct listing {
+	const struct browse_index *index;
+	struct arena *arena;
+	uint64_t tensors, folders;
+};
+
+/* Goes through a folder and puts the folders in it onto `todo`; every child must be found by its name. */
+static void list_folder(struct listing *l, const struct browse_folder *folder, struct browse_folder *todo, uint64_t *count)
+{
+	struct browse_child child, found, before = { .len = 0 };
+
+	for (uint64_t at = folder->first; browse_next(l->index, folder, &at, &child); before = child) {
+		cr_assert(child.len > 0);
+		cr_assert(browse_find(l->index, folder, child.name, child.len, child.is_folder, &found));
+		cr_assert_eq(found.entry, child.entry);
+		cr_assert_eq(found.is_folder, child.is_folder);
+		cr_assert_not(before.len == child.len && before.is_folder == child.is_folder && memcmp(before.name, child.name, child.len) == 0, "listed twice");
+		if (child.is_folder) {
+			cr_assert(child.folder.end > child.folder.first && child.folder.skip > folder->skip);
+			cr_assert_eq(found.folder.end, child.folder.end);
+			todo[(*count)++] = child.folder;
+			l->folders++;
+			continue;
+		}
+		const struct browse_entry *e = &l->index->entries[child.entry];
+
+		cr_assert_str_eq(e->path, browse_escape(e->tensor->name, l->arena));
+		cr_assert_eq(strlen(e->path), folder->skip + child.len);
+		l->tensors++;
+	}
+	cr_assert_not(browse_find(l->index, folder, "no such", 7, true, &found));
+	cr_assert_not(browse_find(l->index, folder, "\xff", 1, false, &found));
+}
+
+static void check_index(const struct checkpoint *ckpt, struct listing *l)
+{
+	static struct browse_folder todo[NAMES * 200];
+	struct browse_index index;
+	uint64_t count = 0;
+
+	l->arena = arena_new();
+	cr_assert_eq(browse_index(ckpt, l->arena, &index), 0);
+	cr_assert_eq(index.count, ckpt->count + ckpt->outside_count);
+	l->index = &index;
+	todo[count++] = browse_root(&index);
+	while (count > 0) {
+		struct browse_folder folder = todo[--count];
+
+		list_folder(l, &folder, todo, &count);
+	}
+	cr_assert_eq(l->tensors, index.count);
+	arena_free(l->arena);
+}
+
+Test(browse, a_leaf_that_is_also_a_folder)
+{
+	struct tensor tensors[] = { { .name = "a.b" }, { .name = "a.b.c" }, { .name = "a.b-c" }, { .name = "a" }, { .name = "a.b.c.d" } }, outside[] = { { .name = "ab" } };
+	struct checkpoint ckpt = { .tensors = tensors, .count = 5, .outside = outside, .outside_count = 1 };
+	struct listing l = { 0 };
+
+	check_index(&ckpt, &l);
+	cr_assert_eq(l.folders, 3); /* a, a/b, a/b/c */
+}
+
+Test(browse, random_trees)
+{
+	static char names[NAMES][NAME_MAX_LEN];
+	static struct tensor tensors[NAMES];
+
+	srand(12);
+	for (int round = 0; round < 20; round++) {
+		struct checkpoint ckpt = { .tensors = tensors };
+		struct listing l = { 0 };
+
+		for (uint64_t tries = 0; tries < NAMES; tries++) {
+			bool twice = false;
+
+			random_name(names[ckpt.count]);
+			for (uint64_t i = 0; i < ckpt.count; i++)
+				twice |= strcmp(names[i], names[ckpt.count]) == 0;
+			tensors[ckpt.count].name = names[ckpt.count];
+			ckpt.count += !twice;
+		}
+		check_index(&ckpt, &l);
+	}
+}
+
+/* What numpy 1.26's numpy.save() writes of such arrays; 8 bits and less as the text in npy.h says. */
+Test(npy, headers)
+{
+	static const struct {
+		enum dtype dtype;
+		uint32_t axes;
+		uint64_t shape[3], bytes;
+		const char *want;
+		uint64_t len;
+	} cases[] = {
+		{ DTYPE_F32, 2, { 16, 8 }, 512, "{'descr': '<f4', 'fortran_order': False, 'shape': (16, 8), }", 128 },
+		{ DTYPE_I64, 0, { 0 }, 8, "{'descr': '<i8', 'fortran_order': False, 'shape': (), }", 128 },
+		{ DTYPE_BOOL, 1, { 3 }, 3, "{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }", 128 },
+		{ DTYPE_C64, 3, { 0, 1, 2 }, 0, "{'descr': '<c8', 'fortran_order': False, 'shape': (0, 1, 2), }", 128 },
+		{ DTYPE_BF16, 2, { 1234567, 89012 }, 0, "{'descr': '<u2', 'fortran_order': False, 'shape': (1234567, 89012), }", 128 },
+		{ DTYPE_F8_E4M3, 1, { 9 }, 9, "{'descr': '|u1', 'fortran_order': False, 'shape': (9,), }", 128 },
+		{ DTYPE_F4, 2, { 3, 4 }, 6, "{'descr': '|u1', 'fortran_order': False, 'shape': (6,), }", 128 },
+		{ DTYPE_F64, 3, { 1, UINT64_C(1000000000000000001), 11111111111111111 }, 0,
+		  "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 1000000000000000001, 11111111111111111), }", 128 },
+		{ DTYPE_F64, 3, { 1, UINT64_C(10000000000000000001), 11111111111111111 }, 0,
+		  "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 10000000000000000001, 11111111111111111), }", 192 },
+	};
+	struct arena *arena = arena_new();
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tensor t = { .dtype = cases[i].dtype, .axes = cases[i].axes, .shape = cases[i].shape, .bytes = cases[i].bytes };
+		size_t len = strlen(cases[i].want);
+		struct bytes out;
+
+		cr_assert_eq(npy_header(&t, arena, &out), 0);
+		cr_assert_eq(out.len, cases[i].len, "case %zu: %zu", i, (size_t)out.len);
+		cr_assert_eq(memcmp(out.ptr, "\x93NUMPY\x01", 8), 0);
+		cr_assert_eq(out.ptr[8] + 256u * out.ptr[9], out.len - 10);
+		cr_assert_eq(memcmp(out.ptr + 10, cases[i].want, len), 0, "%.*s", (int)out.len - 10, out.ptr + 10);
+		for (size_t at = 10 + len; at + 1 < out.len; at++)
+			cr_assert_eq(out.ptr[at], ' ');
+		cr_assert_eq(out.ptr[out.len - 1], '\n');
+	}
+	arena_free(arena);
+}
+
+static int read_zeros(void *arg, uint64_t offset, uint64_t len, uint8_t *dst, struct error *err)
+{
+	(void)arg;
+	(void)offset;
+	(void)err;
+	memset(dst, 0, len);
+	return 0;
+}
+
+Test(about, text_and_json)
+{
+	static const uint32_t cuts[] = { 1, 2 };
+	static const uint64_t shape[] = { 2, 4 };
+	static const struct piece pieces[] = { { .offset = 4096, .source = 0 }, { .offset = 1000, .source = 1 } };
+	static const struct ckpt_splice splices[] = { { 1000, 64, 3 }, { 1003, 80, 5 } };
+	static const struct about_source sources[] = { { "/x/rank_0/a.safetensors", 0, NULL, 0 }, { "/x/rank_1/\x1b.ckpt", 1, splices, 2 } };
+	struct tensor t = { .name = "w\n", .source_name = "w", .shape = shape, .axes = 2, .dtype = DTYPE_BF16, .bytes = 16, .pieces = pieces,
+			    .grid = { .axes = 2, .blocks = 2, .cuts = cuts } };
+	struct corners_array array = about_array(&t);
+	struct corners_reader reader = { .read = read_zeros };
+	struct arena *arena = arena_new();
+	struct text text = TEXT_EMPTY, json = TEXT_EMPTY;
+	struct corners corners;
+	struct error err;
+
+	cr_assert_eq(corners_read(&array, &reader, arena, &corners, &err), 0);
+	struct about about = { .tensor = &t, .sources = sources, .corners = &corners };
+
+	about_text(&about, &text);
+	cr_assert_str_eq(text.ptr,
+			 "name      w\\x0A\n"
+			 "in files  w\n"
+			 "dtype     BF16, 16 bits (numpy has no such type: the .npy file is <u2 of shape (2, 4))\n"
+			 "shape     [2, 4]\n"
+			 "elements  8\n"
+			 "bytes     16\n"
+			 "parts     2 (1x2)\n"
+			 "\n"
+			 "PART         RANK          OFFSET           BYTES  FILE\n"
+			 "[0:2, 0:2]      0            4096               8  /x/rank_0/a.safetensors\n"
+			 "[0:2, 2:4]      1              64               3  /x/rank_1/\\x1B.ckpt\n"
+			 "[0:2, 2:4]      1              80               5  /x/rank_1/\\x1B.ckpt\n"
+			 "\n"
+			 "[[0. 0. 0. 0.]\n"
+			 " [0. 0. 0. 0.]]\n");
+	about_json(&about, &json);
+	cr_assert_str_eq(json.ptr,
+			 "{\n  \"name\": \"w\\n\",\n  \"dtype\": \"BF16\",\n  \"shape\": [2, 4],\n  \"elements\": 8,\n  \"bytes\": 16,\n"
+			 "  \"source_name\": \"w\",\n  \"cuts\": [1, 2],\n  \"parts\": [\n"
+			 "    {\"start\": [0, 0], \"count\": [2, 2], \"rank\": 0, \"file\": \"/x/rank_0/a.safetensors\", \"ranges\": [{\"offset\": 4096, \"bytes\": 8}]},\n"
+			 "    {\"start\": [0, 2], \"count\": [2, 2], \"rank\": 1, \"file\": \"/x/rank_1/\\u001b.ckpt\", \"ranges\": [{\"offset\": 64, \"bytes\": 3}, "
+			 "{\"offset\": 80, \"bytes\": 5}]}\n  ],\n"
+			 "  \"corners\": {\"edge\": null, \"shape\": [2, 4], \"values\": [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]},\n"
+			 "  \"npy\": {\"descr\": \"<u2\", \"shape\": [2, 4], \"same_type\": false}\n}\n");
+	text_free(&text);
+	text_free(&json);
+	arena_free(arena);
+}
+
+Test(about, ranks_of_paths)
+{
+	cr_assert_eq(about_rank("/a/rank_12/x.safetensors"), 12);
+	cr_assert_eq(about_rank("rank_3/x"), 3);
+	cr_assert_eq(about_rank("/a/rank_x/x"), ABOUT_NO_RANK);
+	cr_assert_eq(about_rank("/rank_1/a/x"), ABOUT_NO_RANK);
+	cr_assert_eq(about_rank("x"), ABOUT_NO_RANK);
+	cr_assert_eq(about_rank("/x"), ABOUT_NO_RANK);
+	cr_assert_eq(about_rank(""), ABOUT_NO_RANK);
+}
