@@ -14,6 +14,9 @@
 
 #include "fs/hub.h"
 
+#define PAUSE 250 /* ms before the kernel is told of a retired model again; then twice that, and so on */
+#define PAUSES 8  /* times that it doubles */
+
 struct hub {
 	pthread_rwlock_t lock;
 	bool many;
@@ -157,7 +160,6 @@ static void tell(const struct hub *hub, struct hub_model *m)
 {
 	const struct tree *tree = &m->model->tree;
 
-	m->wait = m->told < 8 ? 1u << m->told : 256;
 	m->told++;
 	if (!hub->tell || atomic_load(&m->held) <= 1)
 		return;
@@ -281,31 +283,34 @@ static bool hold_living(struct hub_model *m)
 	return false;
 }
 
-/* The first retired model behind `number` whose turn it is to be told, held. */
-static struct hub_model *next_to_tell(struct hub *hub, uint64_t number)
+/* The first retired model behind `number`, held. */
+static struct hub_model *next_retired(struct hub *hub, uint64_t number)
 {
 	struct hub_model *found = NULL;
 
 	pthread_rwlock_rdlock(&hub->lock);
-	for (uint64_t i = 0; i < hub->count && !found; i++) {
-		struct hub_model *m = hub->list[i];
-
-		if (m->model->tree.base > number && m->retired && --m->wait == 0 && hold_living(m))
-			found = m;
-	}
+	for (uint64_t i = 0; i < hub->count && !found; i++)
+		if (hub->list[i]->retired && hub->list[i]->model->tree.base > number && hold_living(hub->list[i]))
+			found = hub->list[i];
 	pthread_rwlock_unlock(&hub->lock);
 	return found;
 }
 
-void hub_prune(struct hub *hub)
+/* Each time the pause is twice as long: a reader may stay for hours. */
+int64_t hub_prune(struct hub *hub, int64_t now)
 {
+	int64_t next = INT64_MAX;
 	struct hub_model *m;
-	uint64_t number = 0;
 
-	while ((m = next_to_tell(hub, number)) != NULL) {
+	for (uint64_t number = 0; (m = next_retired(hub, number)) != NULL; hub_drop(hub, m, 1)) {
 		number = m->model->tree.base;
-		let_go(hub, m);
+		if (m->due && m->due <= now)
+			tell(hub, m);
+		if (!m->due || m->due <= now)
+			m->due = now + (PAUSE << (m->told < PAUSES ? m->told : PAUSES));
+		next = m->due < next ? m->due : next;
 	}
+	return next;
 }
 
 static bool take(struct hub_model *m, const struct tree_node *node, struct hub_node *out)

@@ -34,7 +34,8 @@ struct hub_model {
 	bool is_step;
 	atomic_bool retired;   /* written under the lock */
 	_Atomic uint64_t held; /* by how many; the root model's stays 0 */
-	uint32_t told, wait;   /* the keeper's: times that the kernel was told, and calls of hub_prune() until the next */
+	uint32_t told;         /* the keeper's: how often the kernel was told that it is retired */
+	int64_t due;           /* the keeper's: when it is to be told again, by the clock of hub_prune() */
 	struct hub_model *next_dead; /* protected by the lock */
 };
 
@@ -69,8 +70,11 @@ void hub_retire(struct hub *hub, struct hub_model *m);
 /* How the kernel is told to drop the name `name` in the folder `parent`, and all below. Without it nothing is told. */
 void hub_set_tell(struct hub *hub, void (*tell)(void *arg, uint64_t parent, const char *name), void *arg);
 
-/* Tells the kernel again of retired models that it has not let go of: a look-up may have crossed the first time. Call it now and then. */
-void hub_prune(struct hub *hub);
+/*
+ * Tells the kernel again of retired models that it has not let go of: a look-up may have crossed the first time. `now` are milliseconds
+ * of any clock that runs evenly. When the next one is due; INT64_MAX when there is none.
+ */
+int64_t hub_prune(struct hub *hub, int64_t now);
 
 /* Frees what is dead. hub_event() is readable when there is something to free; -1 in a hub of one model. */
 void hub_reap(struct hub *hub);

@@ -136,6 +136,11 @@ static int64_t at_least(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
+static int64_t at_most(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* When to look next. */
 static int64_t next_look(const struct watch *w)
 {
@@ -155,16 +160,14 @@ static void *run(void *arg)
 	watch_all(w);
 	look(w);
 	while (!w->f->stop) {
-		int64_t wait = next_look(w) - now();
+		int64_t wait = at_most(hub_prune(w->f->hub, now()), next_look(w)) - now();
 
-		poll(on, 3, wait > 0 ? (int)wait : 0);
+		poll(on, 3, wait > 0 ? (int)at_most(wait, RESCAN) : 0);
 		if (on[2].revents)
 			take_events(w);
 		hub_reap(w->f->hub);
-		if (w->f->stop || now() < next_look(w))
-			continue;
-		look(w);
-		hub_prune(w->f->hub);
+		if (!w->f->stop && now() >= next_look(w))
+			look(w);
 	}
 	return NULL;
 }
