@@ -103,10 +103,12 @@ static int build(struct look *look, const struct follow_step *s, struct hub_mode
 /* Notes why a step is not shown. */
 static void leave_out(struct follow_step *next, int code, const struct error *err)
 {
+	const char *problem = next->found ? next->found->problem : NULL;
+
 	next->state = code == -ENODATA ? FOLLOW_INCOMPLETE : FOLLOW_BROKEN;
 	next->shown = NULL;
 	next->why = next->arena ? arena_strndup(next->arena, err->msg, strlen(err->msg)) : NULL;
-	next->again = !next->why || (code != -ENODATA && code != -EINVAL);
+	next->again = !next->why || problem || (code != -ENODATA && code != -EINVAL);
 }
 
 static void replace(struct follow *f, struct follow_step *s, const struct follow_step *next)
@@ -240,6 +242,7 @@ static void hide_changed(struct follow *f, const struct error *err)
 			continue;
 		next.arena = arena_new();
 		next.seen.count = 0;
+		next.found = NULL; /* it is of the last look */
 		hide(f, s, &next, -EIO, err);
 	}
 }
