@@ -113,14 +113,28 @@ lint: ## formatting, where clang-format is installed
 	clang-format --dry-run --Werror $(wildcard layout/*.[ch] fs/*.[ch] tests/*.[ch])
 
 ##@ Installing
-install: all ## DESTDIR= PREFIX=/usr/local; mount.gatherfs goes where mount(8) looks for it
+# FILE:PLACE. Paths in them follow PREFIX. mount(8) looks for its helpers in /sbin, whatever PREFIX is.
+SBINDIR    ?= /sbin
+DOC        := $(PREFIX)/share/doc/gatherfs
+EXAMPLES   := fstab.example gatherfs.conf srv-model.mount srv-model.automount
+TEXTS      := mount-helpers/gatherfs.1:$(PREFIX)/share/man/man1/gatherfs.1 mount-helpers/mount.gatherfs.8:$(PREFIX)/share/man/man8/mount.gatherfs.8 \
+              mount-helpers/gatherfs@.service:$(PREFIX)/lib/systemd/system/gatherfs@.service README.md:$(DOC)/README.md LICENSE:$(DOC)/copyright \
+              $(B)/completion.bash:$(PREFIX)/share/bash-completion/completions/gatherfs $(foreach e,$(EXAMPLES),mount-helpers/$(e):$(DOC)/examples/$(e))
+LINKS      := $(SBINDIR)/mount.gatherfs $(SBINDIR)/mount.fuse.gatherfs
+
+$(B)/completion.bash: mount-helpers/completion.sh $(B)/gatherfs
+	sh $^ >$@
+
+install: all $(B)/completion.bash ## DESTDIR= PREFIX=/usr/local; mount.gatherfs goes where mount(8) looks for it
 	install -D -m 755 $(B)/gatherfs $(DESTDIR)$(PREFIX)/bin/gatherfs
-	$(foreach f,$(wildcard mount-helpers/mount.gatherfs),install -D -m 755 $(f) $(DESTDIR)/sbin/mount.gatherfs)
-	$(foreach n,1 8,$(foreach f,$(wildcard mount-helpers/*.$(n)),install -D -m 644 $(f) $(DESTDIR)$(PREFIX)/share/man/man$(n)/$(notdir $(f));))
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)/etc/gatherfs
+	for link in $(LINKS); do ln -sf $(PREFIX)/bin/gatherfs $(DESTDIR)$$link || exit 1; done
+	for t in $(TEXTS); do sed 's,/usr/\(bin\|share\)/,$(PREFIX)/\1/,g' "$${t%%:*}" >$(B)/text && \
+	install -D -m 644 $(B)/text "$(DESTDIR)$${t#*:}" || exit 1; done
 
 uninstall: ## removes what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/gatherfs $(DESTDIR)/sbin/mount.gatherfs
-	rm -f $(foreach n,1 8,$(patsubst mount-helpers/%,$(DESTDIR)$(PREFIX)/share/man/man$(n)/%,$(wildcard mount-helpers/*.$(n))))
+	rm -f $(DESTDIR)$(PREFIX)/bin/gatherfs $(LINKS:%=$(DESTDIR)%) $(foreach t,$(TEXTS),$(DESTDIR)$(lastword $(subst :, ,$(t))))
+	for dir in $(DOC)/examples $(DOC) /etc/gatherfs; do [ ! -d $(DESTDIR)$$dir ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$$dir; done
 
 ##@ Other
 clean: ## removes what was built; .venv stays
@@ -131,7 +145,7 @@ help: ## this list
 
 # Setting up. Nothing is run as root, and nothing is fetched, when nothing is missing.
 DEBIAN := build-essential pkg-config fuse3 libfuse3-dev libcjson-dev libxxhash-dev nanopb libnanopb-dev protobuf-compiler \
-          libcriterion-dev zlib1g-dev python3 python3-venv
+          libcriterion-dev zlib1g-dev python3 python3-venv mandoc man-db shellcheck systemd
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 
 setup: fuse debian .venv/check/ready

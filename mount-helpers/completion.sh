@@ -26,6 +26,7 @@ options_of() # VERB: "name" and "name=VALUE", in the order of the help
 }
 
 cat <<'EOF'
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # bash completion for gatherfs, made from its help.
 
