@@ -36,7 +36,7 @@ def gatherfs(*args, timeout=30, cwd=None):
 
 def mounted(point):
     with open("/proc/self/mounts") as f:
-        return any(line.split()[1] == point for line in f)
+        return any(line.split()[1].replace("\\040", " ") == point for line in f)
 
 
 def unmount(point):
