@@ -14,7 +14,7 @@ struct found_step {
 	struct step step;
 	const char *name;
 	const char **paths;  /* [ranks] the file of each rank folder, NULL where it has none */
-	uint64_t count;      /* of files */
+	uint64_t count;      /* of the paths that are not NULL */
 	const char *problem; /* why it cannot be told which files are the step's; NULL when it can */
 };
 
