@@ -210,7 +210,8 @@ static void note_found(struct look *look)
 		else if (append(f, &look->found.steps[i]) < 0)
 			break;
 	}
-	qsort(f->steps, f->count, sizeof(*f->steps), newest_first);
+	if (f->count)
+		qsort(f->steps, f->count, sizeof(*f->steps), newest_first);
 	pthread_mutex_unlock(&f->lock);
 }
 
