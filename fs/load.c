@@ -47,10 +47,8 @@ static int read_header(const struct source *s, struct arena *scratch, struct byt
 	return whole ? source_read(s, 8, whole, length, err) : error_nomem(err);
 }
 
-/* A safetensors file as a new source, its header in `scratch`. */
-static int open_safetensors(struct sources *sources, uint32_t source, struct arena *scratch, struct safetensors *st, struct error *err)
+int load_header(const struct source *s, struct arena *scratch, struct safetensors *st, struct error *err)
 {
-	const struct source *s = &sources->list[source];
 	struct bytes json;
 	int code = read_header(s, scratch, &json, err);
 
@@ -92,7 +90,7 @@ static int add_opened(struct loading *ld, struct checkpoint_builder *builder, co
 {
 	struct ckpt ckpt = { .left_out_count = 0 };
 	int code = step_is_ckpt(file->path) ? open_ckpt(ld->model->sources, file->source, scratch, &ckpt, err) :
-					      open_safetensors(ld->model->sources, file->source, scratch, &ckpt.st, err);
+					      load_header(&ld->model->sources->list[file->source], scratch, &ckpt.st, err);
 
 	for (uint64_t i = 0; code == 0 && i < ckpt.left_out_count; i++)
 		code = checkpoint_leave_out(builder, ckpt.left_out[i].key, ckpt.left_out[i].value, err);

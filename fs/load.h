@@ -47,6 +47,9 @@ struct load_look {
 /* Likewise, but the checkpoint of a distributed SOURCE knows every copy of a block (tensor.holdings), and there is no view unless it is asked for. */
 int load_look(const struct options *o, const struct load_look *look, struct model **out, struct error *err);
 
+/* Reads and checks the header of a safetensors file; *st lives in `arena`. The message begins with the path. */
+int load_header(const struct source *source, struct arena *arena, struct safetensors *st, struct error *err);
+
 /* Lists the rank folders of all SOURCEs, in `arena`. With `early` there may be none yet. */
 int load_ranks(const struct options *o, bool early, struct arena *arena, struct ranks *out, struct error *err);
 

@@ -141,17 +141,23 @@ static struct glyph glyph_at(const char *p)
 	return g;
 }
 
-uint32_t term_width(const char *name)
+static uint32_t width_of(const char *text, size_t len)
 {
+	const char *end = text + len;
 	uint32_t width = 0;
 
-	while (*name) {
-		struct glyph g = glyph_at(name);
+	while (text < end) {
+		struct glyph g = glyph_at(text);
 
 		width += g.columns;
-		name += g.used;
+		text += g.used;
 	}
 	return width;
+}
+
+uint32_t term_width(const char *name)
+{
+	return width_of(name, strlen(name));
 }
 
 /* Adds characters while they fit `width`; the columns that they took. */
@@ -199,6 +205,29 @@ void term_name(struct text *text, const char *name, uint32_t width)
 	}
 	if (width > taken)
 		text_pad(text, ' ', width - taken);
+}
+
+void term_wrap(struct text *text, const char *message, uint32_t columns, uint32_t indent)
+{
+	uint32_t at = indent;
+
+	while (*message) {
+		size_t len = strcspn(message, " ");
+		uint32_t width = width_of(message, len);
+
+		if (columns && at > indent && at + 1 + width > columns) {
+			text_add(text, "\n");
+			text_pad(text, ' ', indent);
+			at = indent;
+		} else if (at > indent) {
+			text_add(text, " ");
+			at++;
+		}
+		text_add_bytes(text, message, len);
+		at += width;
+		message += len;
+		message += *message == ' ';
+	}
 }
 
 int term_write(struct text *text, FILE *stream)

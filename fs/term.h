@@ -54,6 +54,12 @@ uint32_t term_width(const char *name);
  */
 void term_name(struct text *text, const char *name, uint32_t width);
 
+/*
+ * Adds a message that is harmless already, from column `indent` on: broken at blanks so that no line passes `columns`, and the others
+ * indented as far. 0 columns: as it is.
+ */
+void term_wrap(struct text *text, const char *message, uint32_t columns, uint32_t indent);
+
 /* Writes `text` to the stream and frees it: 0, -ENOMEM when it could not be made, or the errno of writing. */
 int term_write(struct text *text, FILE *stream);
 

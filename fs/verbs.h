@@ -37,6 +37,7 @@ int merge_main(int argc, char **argv);
 int export_main(int argc, char **argv);
 int ls_main(int argc, char **argv);
 int digest_main(int argc, char **argv);
+int check_main(int argc, char **argv);
 int info_main(int argc, char **argv);
 int explain_main(int argc, char **argv);
 int status_verb_main(int argc, char **argv);
