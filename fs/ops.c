@@ -154,11 +154,19 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		close_file(ops, f); /* nobody else will */
 }
 
+/* Replies with a copy: as soon as the kernel has the answer, the file may be closed and its text freed by another thread. */
 static void read_status(fuse_req_t req, const struct text *text, uint64_t offset, uint64_t size)
 {
-	uint64_t left = offset < text->len ? text->len - offset : 0;
+	uint64_t left = offset < text->len ? text->len - offset : 0, len = size < left ? size : left;
+	char *copy = malloc(len + 1);
 
-	fuse_reply_buf(req, left ? text->ptr + offset : NULL, size < left ? size : left);
+	if (copy && len)
+		memcpy(copy, text->ptr + offset, len);
+	if (copy)
+		fuse_reply_buf(req, copy, len);
+	else
+		fuse_reply_err(req, ENOMEM);
+	free(copy);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
