@@ -173,6 +173,16 @@ bool json_is_string(const json *v)
 	return cJSON_IsString(v);
 }
 
+bool json_is_null(const json *v)
+{
+	return cJSON_IsNull(v);
+}
+
+bool json_is_true(const json *v)
+{
+	return cJSON_IsTrue(v);
+}
+
 const json *json_first(const json *v)
 {
 	return v->child;
@@ -224,4 +234,10 @@ bool json_i32(const json *v, int32_t *out)
 		return false;
 	*out = (int32_t)v->valuedouble;
 	return true;
+}
+
+bool json_number(const json *v, double *out)
+{
+	*out = v->valuedouble;
+	return cJSON_IsNumber(v);
 }

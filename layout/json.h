@@ -29,6 +29,8 @@ const json *json_root(const struct json_doc *doc);
 bool json_is_object(const json *v);
 bool json_is_array(const json *v);
 bool json_is_string(const json *v);
+bool json_is_null(const json *v);
+bool json_is_true(const json *v);
 
 const json *json_first(const json *v); /* first member or element, NULL when empty or neither object nor array */
 const json *json_next(const json *v);  /* the next sibling, or NULL */
@@ -44,5 +46,8 @@ bool json_u64(const json *v, uint64_t *out);
 
 /* A whole number from -2^31 to 2^31 - 1; false otherwise. */
 bool json_i32(const json *v, int32_t *out);
+
+/* Any number. */
+bool json_number(const json *v, double *out);
 
 #endif
