@@ -113,6 +113,10 @@ static void add_parts(const struct about *about, const struct tensor *t, struct 
 	int width = (int)strlen("PART");
 	char box[BOX_TEXT];
 
+	if (t->literal) {
+		text_add(text, "\nin no file as a tensor: a counter of the training\n");
+		return;
+	}
 	for (uint32_t b = 0; b < t->grid.blocks; b++) {
 		int len = box_text(t, b, box, sizeof(box));
 

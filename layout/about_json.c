@@ -41,7 +41,7 @@ static void json_parts(const struct about *about, const struct tensor *t, struct
 	for (uint32_t a = 0; a < t->grid.axes; a++)
 		text_add(text, a ? ", %u" : "%u", t->grid.cuts[a]);
 	text_add(text, "],\n  \"parts\": [");
-	for (uint32_t b = 0; b < t->grid.blocks; b++)
+	for (uint32_t b = 0; !t->literal && b < t->grid.blocks; b++)
 		json_part(about, t, b, text);
 	text_add(text, "\n  ],\n");
 }

@@ -72,7 +72,9 @@ static void add_held(struct fingerprint_state *state, const struct tensor *t)
 	fingerprint_add_number(state, t->dtype);
 	add_grid(state, &t->grid);
 	add_numbers(state, t->shape, t->axes);
-	for (uint32_t i = 0; i < t->grid.blocks; i++)
+	if (t->literal)
+		fingerprint_add(state, t->literal, t->bytes);
+	for (uint32_t i = 0; !t->literal && i < t->grid.blocks; i++)
 		add_piece(state, &t->pieces[i]);
 }
 

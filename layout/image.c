@@ -35,6 +35,11 @@ void image_add_literal(struct image *image, struct bytes literal)
 void image_add_block(struct image *image, const struct tensor *tensor, const struct grid *grid, uint32_t block)
 {
 	assert(block < grid->blocks && grid->axes == tensor->axes);
+	if (tensor->literal) {
+		assert(grid->blocks == 1);
+		image_add_literal(image, (struct bytes){ tensor->literal, tensor->bytes });
+		return;
+	}
 	push(image, (struct extent){ .kind = EXTENT_BLOCK, .block = block, .tensor = tensor, .grid = grid },
 	     tensor->bytes / grid->blocks);
 }
