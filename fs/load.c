@@ -209,7 +209,10 @@ static int lay_out_tensors(struct loading *ld, struct error *err)
 		if (load_warn(ld, arena_printf(m->arena, "%s: not shown with index=hf, as it is no parameter of the model",
 					       m->checkpoint->outside[i].name), err) < 0)
 			return -ENOMEM;
-	return view_unified(m->checkpoint, &vo, m->arena, &m->view, err);
+
+	int code = view_unified(m->checkpoint, &vo, m->arena, &m->view, err);
+
+	return code == 0 && !hf ? load_common(ld, err) : code;
 }
 
 /* Applies the files of rules one after the other. */
@@ -269,6 +272,8 @@ static int fill(struct loading *ld, struct error *err)
 		code = scan_dir(ld->source, ld->model->arena, &ld->entries, err);
 		if (code == 0)
 			code = load_ranks_fill(ld, &ranks, err);
+		if (code == 0 && !ranks)
+			code = load_iteration_fill(ld, &ranks, err);
 	}
 	if (code == 0 && !ranks)
 		code = load_unified_fill(ld, err);

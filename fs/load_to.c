@@ -76,29 +76,13 @@ static int take_ranks(struct loading *ld, struct view_rank_options *vo, struct e
 	return 0;
 }
 
-/* The value of a counter that is one whole number of 32 or 64 bits; false for anything else, and for a negative one. */
-static bool read_counter(const struct loading *ld, const char *name, uint64_t *out)
-{
-	const struct checkpoint *c = ld->model->checkpoint;
-	const struct tensor *t = checkpoint_find(c->outside, c->outside_count, name);
-	uint8_t raw[8] = { 0 };
-	struct error ignored;
-
-	if (!t || (t->dtype != DTYPE_I64 && t->dtype != DTYPE_I32) || t->bytes != dtype_bits(t->dtype) / 8)
-		return false;
-	if (source_read(&ld->model->sources->list[t->pieces[0].source], t->pieces[0].offset, raw, t->bytes, &ignored) < 0)
-		return false;
-	*out = bytes_le64(raw);
-	return *out >> (t->bytes * 8 - 1) == 0;
-}
-
 static void take_counters(const struct loading *ld, struct view_rank_options *vo)
 {
 	vo->counted = ld->step.counted;
 	vo->epoch = ld->step.epoch;
 	vo->step = ld->step.step;
 	if (!vo->counted)
-		vo->counted = read_counter(ld, "epoch_num", &vo->epoch) && read_counter(ld, "step_num", &vo->step);
+		vo->counted = load_counter(ld, "epoch_num", &vo->epoch) && load_counter(ld, "step_num", &vo->step);
 }
 
 static int take_prefix(const struct loading *ld, struct view_rank_options *vo, struct error *err)

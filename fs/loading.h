@@ -23,6 +23,7 @@ struct loading {
 	const uint32_t *ranks;     /* [rank_count] that have a folder, ascending */
 	uint64_t rank_count;
 	const char *sample;        /* name of one of the ranks' files; NULL for a unified SOURCE */
+	const char *common;        /* folder of an iteration that has common.json; else NULL */
 	bool own_hf_index;         /* SOURCE has model.safetensors.index.json */
 	bool as_it_is;             /* the view shows SOURCE's own files; no tensors are laid out anew */
 	mode_t folders;            /* AND of the modes of SOURCE's folders */
@@ -52,12 +53,21 @@ int load_file(struct loading *ld, const char *dir, const char *name, struct erro
 /* Owner, modes and time of the model, whose sources are all open. */
 void load_attributes(struct loading *ld);
 
+/* The value of a counter that is one whole number of 32 or 64 bits; false for anything else, and for a negative one. */
+bool load_counter(const struct loading *ld, const char *name, uint64_t *out);
+
+/* Adds common.json to a unified view, where the counters are known. */
+int load_common(struct loading *ld, struct error *err);
+
 /* Lays the view out as rank folders (to=). */
 int load_to_ranks(struct loading *ld, struct error *err);
 
 /* The two kinds of source. `paths` of a unified one come from SOURCE's entries, or from SOURCE itself when that is a file. */
 int load_ranks_fill(struct loading *ld, bool *found, struct error *err);
 int load_unified_fill(struct loading *ld, struct error *err);
+
+/* The iterations of MindSpore Transformers 2.x; *found false when SOURCE has none. */
+int load_iteration_fill(struct loading *ld, bool *found, struct error *err);
 
 /* The checkpoint of one step of a distributed SOURCE. */
 int load_ranks_one(struct loading *ld, const struct load_step *step, struct error *err);
