@@ -15,8 +15,9 @@ PKGFLAGS  = $(shell pkg-config --cflags $(PKG))
 LIBS      = $(shell pkg-config --libs $(PKG)) -lprotobuf-nanopb
 COMPILE   = $(CC) $(BASE) $(CPPFLAGS) $(PKGFLAGS) $(CFLAGS) -MMD -MP
 
+RECIPES := $(sort $(wildcard layout/recipes/*.recipe))
 PROTO  := $(patsubst %.proto,$(B)/%.pb.c,$(wildcard layout/*.proto))
-LAYOUT := $(patsubst %.c,$(B)/%.o,$(wildcard layout/*.c)) $(PROTO:.c=.o)
+LAYOUT := $(patsubst %.c,$(B)/%.o,$(wildcard layout/*.c)) $(PROTO:.c=.o) $(B)/layout/recipes.o
 FS     := $(patsubst %.c,$(B)/%.o,$(filter-out fs/main.c,$(wildcard fs/*.c)))
 UNIT   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 DRIVER := $(B)/tests/prop_driver
@@ -51,6 +52,14 @@ $(B)/layout/%.pb.o: $(B)/layout/%.pb.c
 $(B)/layout/%.pb.c: layout/%.proto $(wildcard layout/*.options)
 	@mkdir -p $(@D)
 	protoc --nanopb_out=$(B) -I. $<
+
+$(B)/layout/recipes.o: $(B)/layout/recipes.c
+	$(COMPILE) -c -o $@ $<
+
+$(B)/layout/recipes.c: $(RECIPES)
+	@mkdir -p $(@D)
+	@{ echo '#include "layout/recipes.h"'; echo 'const struct recipes_text recipes_all[] = {'; \
+	for f in $^; do echo "{ \"$$f\","; sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo '},'; done; echo '{ 0, 0 } };'; } >$@
 
 $(DRIVER): tests/prop_driver.c $(B)/liblayout.a
 	@mkdir -p $(@D)

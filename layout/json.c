@@ -228,6 +228,12 @@ bool json_u64(const json *v, uint64_t *out)
 	return true;
 }
 
+bool json_bool(const json *v, bool *out)
+{
+	*out = cJSON_IsTrue(v);
+	return cJSON_IsBool(v);
+}
+
 bool json_i32(const json *v, int32_t *out)
 {
 	if (!cJSON_IsNumber(v) || v->type & NOT_WHOLE || v->valuedouble < INT32_MIN || v->valuedouble > INT32_MAX)

@@ -44,6 +44,9 @@ const json *json_get(const json *object, const char *key);
 /* A whole number from 0 to 2^53 - 1, written as one ("1.0" and "1e3" are none); false otherwise. */
 bool json_u64(const json *v, uint64_t *out);
 
+/* True or false; false when it is neither. */
+bool json_bool(const json *v, bool *out);
+
 /* A whole number from -2^31 to 2^31 - 1; false otherwise. */
 bool json_i32(const json *v, int32_t *out);
 

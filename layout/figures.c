@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Words are declared before they are used, so one pass in their order finds every value. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "layout/figures.h"
+
+/* What reading carries along. */
+struct reading {
+	const struct figures_config *config;
+	struct arena *arena; /* for the time of the reading */
+	struct figures *f;
+	struct error *err;
+};
+
+const char *figures_value(const struct figures_config *config, const char *key, struct arena *arena)
+{
+	const json *v;
+	uint64_t n;
+	bool truth;
+
+	for (uint64_t i = 0; i < config->own_count; i++)
+		if (strcmp(config->own[i].key, key) == 0)
+			return config->own[i].value;
+	v = config->json ? json_get(config->json, key) : NULL;
+	if (!v || json_is_null(v))
+		return NULL;
+	if (json_is_string(v))
+		return json_string(v);
+	if (json_u64(v, &n))
+		return arena_printf(arena, "%llu", (unsigned long long)n);
+	if (json_bool(v, &truth))
+		return truth ? "true" : "false";
+	return json_is_array(v) && !json_first(v) ? "[]" : "another kind of value";
+}
+
+static int read_u64(const struct reading *r, const char *key, const char *text, uint64_t *out)
+{
+	if (strspn(text, "0123456789") != strlen(text) || !*text || strlen(text) > 15)
+		return error_set(r->err, -EINVAL, "%s: expected a whole number, found %s", key, text);
+	*out = strtoull(text, NULL, 10);
+	return 0;
+}
+
+/* A term's value; false when it has none, with the word that lacks one. */
+static bool term(const struct figures *f, uint32_t word, uint64_t literal, uint64_t *out, uint32_t *lacks)
+{
+	*out = word == FACTORS_NONE ? literal : f->sizes.value[word];
+	if (word == FACTORS_NONE || f->known[word])
+		return true;
+	*lacks = f->lacks[word];
+	return false;
+}
+
+/* The value of an expression; *known tells whether it has one. */
+static int evaluate(const struct reading *r, uint32_t word, const struct recipe_value *v, uint64_t *out, bool *known)
+{
+	uint64_t a, b = 0;
+
+	*known = term(r->f, v->a, v->literal_a, &a, &r->f->lacks[word]) &&
+		 (!v->operator || term(r->f, v->b, v->literal_b, &b, &r->f->lacks[word]));
+	*out = a;
+	if (!*known || !v->operator)
+		return 0;
+	if (v->operator == '/' ? b == 0 || a % b : v->operator == '-' ? b > a : v->operator == '+' ? !bytes_add(a, b, out) : !bytes_mul(a, b, out))
+		return error_set(r->err, -EINVAL, "%s: %llu %c %llu is no whole number", r->f->recipe->words.name[word], (unsigned long long)a,
+				 v->operator, (unsigned long long)b);
+	if (v->operator == '/' || v->operator == '-')
+		*out = v->operator == '/' ? a / b : a - b;
+	return 0;
+}
+
+static int read_number(const struct reading *r, uint32_t word)
+{
+	const struct recipe_word *w = &r->f->recipe->word[word];
+	const char *text = w->key ? figures_value(r->config, w->key, r->arena) : NULL;
+
+	r->f->lacks[word] = word;
+	r->f->known[word] = text != NULL;
+	if (text)
+		return read_u64(r, w->key, text, &r->f->sizes.value[word]);
+	return w->has_value ? evaluate(r, word, &w->value, &r->f->sizes.value[word], &r->f->known[word]) : 0;
+}
+
+static int read_index(const struct reading *r, uint32_t word)
+{
+	const struct recipe_word *w = &r->f->recipe->word[word];
+	bool known = false;
+	uint64_t end = 0;
+	int code = evaluate(r, word, &w->value, &r->f->first[word], &known);
+
+	if (code == 0 && known)
+		code = evaluate(r, word, &w->end, &end, &known);
+	r->f->known[word] = known;
+	r->f->sizes.value[word] = end > r->f->first[word] ? end - r->f->first[word] : 0;
+	return code;
+}
+
+static int read_words(const struct reading *r)
+{
+	const struct recipe *recipe = r->f->recipe;
+	int code = 0;
+
+	r->f->sizes.value[FACTORS_ONE] = 1;
+	for (uint32_t w = 1; code == 0 && w < recipe->words.count; w++)
+		if (recipe->word[w].kind != RECIPE_FREE)
+			code = recipe->word[w].kind == RECIPE_NUMBER ? read_number(r, w) : read_index(r, w);
+	return code;
+}
+
+static int read_flags(const struct reading *r)
+{
+	const struct recipe *recipe = r->f->recipe;
+
+	for (uint32_t i = 0; i < recipe->flag_count; i++) {
+		const struct recipe_flag *flag = &recipe->flags[i];
+		const char *text = figures_value(r->config, flag->key, r->arena);
+		bool truth = text ? strcmp(text, "true") == 0 : flag->value;
+
+		if (text && !truth && strcmp(text, "false") != 0)
+			return error_set(r->err, -EINVAL, "%s: expected true or false, found %s", flag->key, text);
+		r->f->flags |= (uint32_t)truth << i;
+	}
+	return 0;
+}
+
+static int check_expects(const struct reading *r)
+{
+	const struct recipe *recipe = r->f->recipe;
+
+	for (uint32_t i = 0; i < recipe->expect_count; i++) {
+		const struct pair *e = &recipe->expects[i];
+		const char *text = figures_value(r->config, e->key, r->arena);
+
+		if (text && strcmp(text, e->value) != 0)
+			return error_set(r->err, -EINVAL, "%s: the recipe \"%s\" is for models that have %s, found %s", e->key, recipe->family, e->value, text);
+	}
+	return 0;
+}
+
+int figures_read(const struct recipe *recipe, const struct figures_config *config, struct figures *out, struct error *err)
+{
+	struct reading r = { .config = config, .arena = arena_new(), .f = out, .err = err };
+	int code = r.arena ? 0 : error_nomem(err);
+
+	*out = (struct figures){ .recipe = recipe };
+	if (code == 0)
+		code = read_words(&r);
+	if (code == 0)
+		code = read_flags(&r);
+	if (code == 0)
+		code = check_expects(&r);
+	arena_free(r.arena);
+	return code;
+}
+
+bool figures_hold(const struct recipe_when *when, enum recipe_naming naming, uint32_t flags)
+{
+	return when->namings >> naming & 1 && (when->needs & ~flags) == 0 && (when->forbids & flags) == 0;
+}
+
+int figures_need(const struct figures *f, uint32_t word, struct error *err)
+{
+	const char *key;
+
+	if (f->known[word])
+		return 0;
+	key = f->recipe->word[f->lacks[word]].key;
+	return error_set(err, -EINVAL, "%s is needed: config.json does not say it, and no set=%s= does", key ? key : f->recipe->words.name[word],
+			 key ? key : "");
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What config.json, and what the user says beside it, make of the numbers and flags of a recipe for one model.
+ *
+ * A number that nothing gives is no error until it is needed: figures_number() then says which key is missing.
+ */
+#ifndef LAYOUT_FIGURES_H
+#define LAYOUT_FIGURES_H
+
+#include "layout/json.h"
+#include "layout/recipe.h"
+
+/* Where values come from: the user's own first. */
+struct figures_config {
+	const struct pair *own; /* [own_count] key and value */
+	uint64_t own_count;
+	const json *json;       /* the object of config.json; NULL without one */
+};
+
+struct figures {
+	const struct recipe *recipe;
+	struct factors_sizes sizes;          /* by word: numbers; of indexes how many values they have */
+	uint64_t first[FACTORS_WORDS];       /* of indexes */
+	bool known[FACTORS_WORDS];           /* a known number may be 0 */
+	uint32_t lacks[FACTORS_WORDS];       /* the word without a value that keeps this one from having one */
+	uint32_t flags;                      /* bits */
+};
+
+/* -EINVAL with the key when a value is no number or no truth, overflows, or is not what the recipe expects. */
+int figures_read(const struct recipe *recipe, const struct figures_config *config, struct figures *out, struct error *err);
+
+/* True when lines under these conditions count, for this naming. */
+bool figures_hold(const struct recipe_when *when, enum recipe_naming naming, uint32_t flags);
+
+/* -EINVAL with the missing key unless `word` is known. */
+int figures_need(const struct figures *figures, uint32_t word, struct error *err);
+
+/* The text of a key, in `arena`: NULL when there is none or it is null. Numbers and truths as JSON has them, strings as they are. */
+const char *figures_value(const struct figures_config *config, const char *key, struct arena *arena);
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "layout/naming.h"
+
+#define FORMS 64 /* ways of reading names that are tried */
+
+const char *naming_text(const struct naming_form *form)
+{
+	return recipe_naming_name(form->hf ? RECIPE_HF : form->naming);
+}
+
+/* True when `name` matches and its numbers are in the ranges of their indexes. */
+static bool matches(const struct figures *f, const struct pattern *p, const char *name, uint64_t *values)
+{
+	if (!pattern_match(p, name, values))
+		return false;
+	for (uint32_t i = 0; i < p->count; i++) {
+		uint32_t w = p->index[i];
+
+		if (values[w] < f->first[w] || values[w] - f->first[w] >= f->sizes.value[w])
+			return false;
+	}
+	return true;
+}
+
+static bool find_line(const struct figures *f, const struct naming_form *form, const char *name, struct naming_found *out)
+{
+	const struct recipe *r = f->recipe;
+
+	for (uint32_t i = 0; i < r->line_count; i++) {
+		const struct recipe_line *line = &r->lines[i];
+
+		if (!figures_hold(&line->when, form->naming, form->flags))
+			continue;
+		for (out->part = 0; out->part < (form->hf ? line->count : 1); out->part++)
+			if (matches(f, form->hf ? &line->parts[out->part].hf : &line->ms, name, out->values)) {
+				out->line = line;
+				return true;
+			}
+	}
+	return false;
+}
+
+/* Names that are no parameters of the model. */
+static bool find_other(const struct figures *f, const struct naming_form *form, const char *name, struct naming_found *out)
+{
+	const struct recipe *r = f->recipe;
+
+	for (uint32_t i = 0; !form->hf && i < r->extra_count; i++)
+		if (matches(f, &r->extras[i], name, out->values))
+			return true;
+	for (uint32_t i = 0; form->hf && i < r->drop_count; i++)
+		if (figures_hold(&r->drops[i].when, form->naming, form->flags) && matches(f, &r->drops[i].hf, name, out->values)) {
+			out->drop = &r->drops[i];
+			return true;
+		}
+	return false;
+}
+
+bool naming_find(const struct figures *f, const struct naming_form *form, const char *name, struct naming_found *out)
+{
+	out->line = NULL;
+	out->drop = NULL;
+	out->prefix = "";
+	for (uint32_t i = 0; i < f->recipe->prefix_count; i++) {
+		size_t len = strlen(f->recipe->prefixes[i]);
+
+		if (strncmp(name, f->recipe->prefixes[i], len) == 0) {
+			out->prefix = f->recipe->prefixes[i];
+			return find_line(f, form, name + len, out);
+		}
+	}
+	return find_line(f, form, name, out) || find_other(f, form, name, out);
+}
+
+static uint32_t namings_of(const struct recipe *r)
+{
+	uint32_t bits = 0;
+
+	for (uint32_t i = 0; i < r->line_count; i++)
+		bits |= r->lines[i].when.namings;
+	return bits;
+}
+
+static uint32_t options_of(const struct recipe *r)
+{
+	uint32_t bits = 0;
+
+	for (uint32_t i = 0; i < r->flag_count; i++)
+		bits |= (uint32_t)r->flags[i].option << i;
+	return bits;
+}
+
+static void add_form(struct naming_form *forms, uint32_t *count, struct naming_form form)
+{
+	if (*count < FORMS)
+		forms[(*count)++] = form;
+}
+
+/* MindSpore's namings, each under all values of the options, the figures' own first; then Hugging Face's. */
+static uint32_t list_forms(const struct figures *f, enum recipe_naming to, struct naming_form *forms)
+{
+	uint32_t options = options_of(f->recipe), namings = namings_of(f->recipe), count = 0;
+
+	for (uint32_t n = 1; n < RECIPE_NAMINGS; n++)
+		for (uint32_t change = 0; namings >> n & 1 && count < FORMS / 2; change = (change - options) & options) {
+			add_form(forms, &count, (struct naming_form){ (enum recipe_naming)n, f->flags ^ change, false });
+			if (change == options)
+				break;
+		}
+	for (uint32_t n = 1; n < RECIPE_NAMINGS; n++)
+		if (namings >> n & 1 && (to == RECIPE_HF || to == n))
+			add_form(forms, &count, (struct naming_form){ (enum recipe_naming)n, f->flags, true });
+	return count;
+}
+
+/* How many names match, and the first that does not. */
+static uint64_t count_matches(const struct figures *f, const struct naming_form *form, const struct tensor *t, uint64_t count, bool all,
+			      const char **bad)
+{
+	struct naming_found found;
+	uint64_t n = 0;
+
+	*bad = NULL;
+	for (uint64_t i = 0; i < count && (all || !*bad); i++) {
+		bool has = naming_find(f, form, t[i].name, &found);
+
+		n += has;
+		if (!has && !*bad)
+			*bad = t[i].name;
+	}
+	return n;
+}
+
+/* No form has all names: tells of the one that has most. */
+static int refuse(const struct figures *f, const struct naming_form *forms, uint32_t n, const struct tensor *t, uint64_t count, struct error *err)
+{
+	const struct naming_form *best = forms;
+	const char *bad, *worst = "";
+	uint64_t most = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t has = count_matches(f, &forms[i], t, count, true, &bad);
+
+		if (i == 0 || has > most) {
+			most = has;
+			worst = bad;
+			best = &forms[i];
+		}
+	}
+	if (most == 0)
+		return error_set(err, -EINVAL, "recipe \"%s\": no tensor has a name that it knows; the first is \"%s\"", f->recipe->family, worst);
+	return error_set(err, -EINVAL, "recipe \"%s\": tensor \"%s\" matches no line, while %llu of %llu match the %s names", f->recipe->family,
+			 worst, (unsigned long long)most, (unsigned long long)count, naming_text(best));
+}
+
+static int need_indexes(const struct figures *f, struct error *err)
+{
+	int code = 0;
+
+	for (uint32_t w = 0; code == 0 && w < f->recipe->words.count; w++)
+		if (f->recipe->word[w].kind == RECIPE_INDEX)
+			code = figures_need(f, w, err);
+	return code;
+}
+
+int naming_recognise(const struct figures *f, const struct tensor *tensors, uint64_t count, enum recipe_naming to,
+		     struct naming_form *out, struct error *err)
+{
+	struct naming_form forms[FORMS];
+	uint32_t n = list_forms(f, to, forms);
+	const char *bad;
+	int code = need_indexes(f, err);
+
+	if (code == 0 && to != RECIPE_HF && !(namings_of(f->recipe) >> to & 1))
+		return error_set(err, -EINVAL, "recipe \"%s\" has no %s names", f->recipe->family, recipe_naming_name(to));
+	for (uint32_t i = 0; code == 0 && i < n; i++) {
+		count_matches(f, &forms[i], tensors, count, false, &bad);
+		if (!bad) {
+			*out = forms[i];
+			return 0;
+		}
+	}
+	return code < 0 ? code : refuse(f, forms, n, tensors, count, err);
+}
+
+/* The next combination of the values of a pattern's indexes; false after the last. */
+static bool advance(const struct figures *f, const struct pattern *p, uint64_t *values)
+{
+	for (uint32_t i = p->count; i-- > 0;) {
+		uint32_t w = p->index[i];
+
+		if (++values[w] - f->first[w] < f->sizes.value[w])
+			return true;
+		values[w] = f->first[w];
+	}
+	return false;
+}
+
+static int check_all_there(const struct figures *f, const struct pattern *p, const struct names *have, struct arena *scratch, struct error *err)
+{
+	uint64_t values[FACTORS_WORDS];
+
+	memcpy(values, f->first, sizeof(values));
+	for (uint32_t i = 0; i < p->count; i++)
+		if (f->sizes.value[p->index[i]] == 0)
+			return 0;
+	do {
+		const char *name = pattern_format(p, "", values, scratch);
+
+		if (!name)
+			return error_nomem(err);
+		if (names_find(have, name) == NAMES_NONE)
+			return error_set(err, -EINVAL, "tensor \"%s\" is missing: recipe \"%s\" asks for it", name, f->recipe->family);
+	} while (advance(f, p, values));
+	return 0;
+}
+
+int naming_complete(const struct figures *f, const struct naming_form *form, const struct tensor *tensors, uint64_t count,
+		    struct error *err)
+{
+	struct arena *scratch = arena_new();
+	struct names have = names_new(scratch);
+	int code = scratch ? 0 : error_nomem(err);
+
+	for (uint64_t i = 0; code == 0 && i < count; i++)
+		if (names_add(&have, tensors[i].name) == NAMES_NONE)
+			code = error_nomem(err);
+	for (uint32_t i = 0; code == 0 && i < f->recipe->line_count; i++) {
+		const struct recipe_line *line = &f->recipe->lines[i];
+
+		if (!figures_hold(&line->when, form->naming, form->flags))
+			continue;
+		for (uint32_t k = 0; code == 0 && k < (form->hf ? line->count : 1); k++)
+			code = check_all_there(f, form->hf ? &line->parts[k].hf : &line->ms, &have, scratch, err);
+	}
+	arena_free(scratch);
+	return code;
+}
