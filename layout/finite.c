@@ -6,6 +6,10 @@
 #include "layout/finite.h"
 #include "layout/values.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3") /* or the loops are not vectorised */
+#endif
+
 /* True when any word has all bits of the mask: the exponent of a NaN or an infinity. */
 #define DEFINE_ANY(width) \
 	static bool any##width(const uint8_t *data, uint64_t count, uint##width##_t mask) \
