@@ -12,7 +12,7 @@ CPPFLAGS := -I. -I$(B) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=3
 CFLAGS   ?= -O2 -g
 BASE     := -std=gnu11 -pthread $(WARN)
 PKGFLAGS  = $(shell pkg-config --cflags $(PKG))
-LIBS      = $(shell pkg-config --libs $(PKG)) -lprotobuf-nanopb
+LIBS      = $(shell pkg-config --libs $(PKG)) -lprotobuf-nanopb -lm
 COMPILE   = $(CC) $(BASE) $(CPPFLAGS) $(PKGFLAGS) $(CFLAGS) -MMD -MP
 
 RECIPES := $(sort $(wildcard layout/recipes/*.recipe))

@@ -16,6 +16,8 @@ static const struct verb table[] = {
 	{ "explain", "SOURCE TENSOR [INDEX]", "where a tensor or an element of it lives: rank, file, byte", explain_main, option_help },
 	{ "status", "MOUNTPOINT", "what a mount says of itself", status_verb_main, NULL },
 	{ "check", "SOURCE [--values]", "look for everything that can be wrong: headers, copies, counters, checksums", check_main, option_help },
+	{ "stats", "SOURCE [PATTERN]", "minimum, maximum, mean, deviation, zeros, NaN, infinities, a histogram; -q: without it, in one reading", stats_main,
+	  option_help },
 	{ "digest", "SOURCE [PATTERN]", "one XXH3-128 a tensor, the same for every layout of the same model", digest_main, option_help },
 	{ "export", "SOURCE... DEST [-o OPTIONS]", "write what a mount would show as files; the same command goes on after an interruption", export_main, option_help },
 	{ "merge-strategy", "DIR FILE", "write the strategies of all stages as one file, for MindSpore", merge_main, NULL },

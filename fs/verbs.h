@@ -36,6 +36,7 @@ int umount_main(int argc, char **argv);
 int merge_main(int argc, char **argv);
 int export_main(int argc, char **argv);
 int ls_main(int argc, char **argv);
+int stats_main(int argc, char **argv);
 int digest_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int info_main(int argc, char **argv);
