@@ -9,12 +9,22 @@
 
 /* A folder that is open. */
 struct folder {
+	struct opened opened;
 	struct root_list *root; /* of the root of many: what is listed; NULL until it is asked for */
 };
 
+static void close_folder(void *ops, struct opened *opened)
+{
+	struct folder *f = (struct folder *)opened;
+
+	(void)ops;
+	free(f->root);
+	free(f);
+}
+
 void folder_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	const struct ops *ops = fuse_req_userdata(req);
+	struct ops *ops = fuse_req_userdata(req);
 	struct folder *f = calloc(1, sizeof(*f));
 	struct hub_node dir;
 
@@ -26,17 +36,19 @@ void folder_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fi->cache_readdir = fi->keep_cache = !root_is(ops->hub, &dir);
 	fi->fh = (uintptr_t)f;
 	hub_drop(ops->hub, dir.of, 1);
+	f->opened.close = close_folder;
+	opened_add(&ops->opened, &f->opened);
 	if (fuse_reply_open(req, fi) < 0)
-		free(f); /* nobody will close it */
+		opened_close(&ops->opened, &f->opened, ops); /* nobody else will */
 }
 
 void folder_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct ops *ops = fuse_req_userdata(req);
 	struct folder *f = (struct folder *)(uintptr_t)fi->fh;
 
 	(void)ino;
-	free(f->root);
-	free(f);
+	opened_close(&ops->opened, &f->opened, ops);
 	fuse_reply_err(req, 0);
 }
 

@@ -16,6 +16,7 @@
 
 /* An open file; it holds its model. */
 struct file {
+	struct opened opened;
 	struct hub_node at;
 	struct text text; /* of a status file */
 };
@@ -113,9 +114,11 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_err(req, ENOENT);
 }
 
-static void close_file(const struct ops *ops, struct file *f)
+static void close_file(void *ops, struct opened *opened)
 {
-	hub_drop(ops->hub, f->at.of, 1);
+	struct file *f = (struct file *)opened;
+
+	hub_drop(((struct ops *)ops)->hub, f->at.of, 1);
 	text_free(&f->text);
 	free(f);
 }
@@ -138,7 +141,7 @@ static int open_file(const struct ops *ops, struct file *f, struct fuse_file_inf
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	const struct ops *ops = fuse_req_userdata(req);
+	struct ops *ops = fuse_req_userdata(req);
 	struct file *f = calloc(1, sizeof(*f));
 	int rc;
 
@@ -147,11 +150,13 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		free(f);
 		return;
 	}
+	f->opened.close = close_file;
+	opened_add(&ops->opened, &f->opened);
 	rc = open_file(ops, f, fi);
 	if (rc < 0)
 		fuse_reply_err(req, -rc);
 	if (rc < 0 || fuse_reply_open(req, fi) < 0)
-		close_file(ops, f); /* nobody else will */
+		opened_close(&ops->opened, &f->opened, ops); /* nobody else will */
 }
 
 /* Replies with a copy: as soon as the kernel has the answer, the file may be closed and its text freed by another thread. */
@@ -183,8 +188,11 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct ops *ops = fuse_req_userdata(req);
+	struct file *f = (struct file *)(uintptr_t)fi->fh;
+
 	(void)ino;
-	close_file(fuse_req_userdata(req), (struct file *)(uintptr_t)fi->fh);
+	opened_close(&ops->opened, &f->opened, ops);
 	fuse_reply_err(req, 0);
 }
 

@@ -11,6 +11,7 @@
 
 #include <fuse_lowlevel.h>
 
+#include "fs/opened.h"
 #include "fs/reply.h"
 #include "fs/root.h"
 #include "fs/status.h"
@@ -20,6 +21,7 @@ struct ops {
 	struct hub *hub;
 	const struct status *status;
 	struct reply *reply;
+	struct opened_list opened;
 };
 
 extern const struct fuse_lowlevel_ops ops_table;

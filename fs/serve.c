@@ -105,6 +105,7 @@ int serve_mount(const struct options *options, const char *point, const struct s
 	s->status.mountpoint = point;
 	s->status.since = time(NULL);
 	s->ops = (struct ops){ .hub = shown->hub, .status = &s->status, .reply = reply_new(&s->log) };
+	opened_init(&s->ops.opened);
 	rc = s->ops.reply ? new_session(s, err) : error_nomem(err);
 	if (rc == 0)
 		rc = mount_session(s, err);
@@ -126,6 +127,7 @@ void serve_free(struct serve *s)
 		return;
 	if (s->session)
 		fuse_session_destroy(s->session);
+	opened_close_all(&s->ops.opened, &s->ops);
 	reply_free(s->ops.reply);
 	free(s);
 }
