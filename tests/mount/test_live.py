@@ -339,8 +339,25 @@ def test_how_soon(tmp):
             lib.equal(os.readlink(f"{root}/latest"), f"1_{step}", "latest")
             time.sleep(random.uniform(0, 0.1))
     median, worst = statistics.median(delays), max(delays)
-    lib.need(median < 1 * lib.SLOW and worst < 5 * lib.SLOW, f"median {median:.3f} s, at most {worst:.3f} s")
-    return f"median {median * 1000:.0f} ms, at most {worst * 1000:.0f} ms"
+    said = f"median {median * 1000:.0f} ms, at most {worst * 1000:.0f} ms"
+    lib.need(median < (1.1 if os.environ.get("BLIND") else 0.4) * lib.SLOW and worst < 5 * lib.SLOW, said)
+    lib.need(median > 0.2 or not os.environ.get("BLIND"), f"not blind: {said}")
+    return said
+
+
+def test_without_inotify(tmp):
+    """Where the kernel tells nothing, as on a network filesystem, steps are found all the same. A namespace of our own has no inotify."""
+    blind = ["unshare", "-Urm", "sh", "-c", 'echo 0 >/proc/sys/user/max_inotify_instances && exec "$@"', "sh"]
+    try:
+        if subprocess.run([*blind, "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+            return "no namespaces here: not tried"
+    except FileNotFoundError:
+        return "no unshare here: not tried"
+    done = subprocess.run([*blind, sys.executable, os.path.abspath(__file__), "test_how_soon"], env={**os.environ, "BLIND": "1", "TMPDIR": tmp},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    text = done.stdout.decode().strip()
+    lib.equal(done.returncode, 0, f"exit code, after {text}")
+    return text.split("(")[-1].rstrip(")")
 
 
 def test_temporary_files(tmp):
