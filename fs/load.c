@@ -202,7 +202,8 @@ static int lay_out_tensors(struct loading *ld, struct error *err)
 {
 	const struct options *o = ld->options;
 	struct model *m = ld->model;
-	bool hf = o->index == OPTIONS_INDEX_HF || (o->index == OPTIONS_INDEX_AUTO && ld->own_hf_index);
+	bool hf = o->index == OPTIONS_INDEX_HF ||
+		  (o->index == OPTIONS_INDEX_AUTO && (o->has_names ? o->names == RECIPE_HF : ld->own_hf_index));
 	struct view_options vo = { .part_size = o->part_size ? o->part_size : OPTIONS_PART_SIZE, .index = hf ? VIEW_INDEX_HF : VIEW_INDEX_MS };
 
 	for (uint64_t i = 0; hf && i < m->checkpoint->outside_count; i++)
@@ -296,7 +297,10 @@ static int list_warnings(struct loading *ld, struct error *err)
 /* From a checkpoint to a model. */
 static int finish(struct loading *ld, struct error *err)
 {
-	int code = rename_tensors(ld, err);
+	int code = load_names(ld, err);
+
+	if (code == 0)
+		code = rename_tensors(ld, err);
 
 	if (code == 0 && (!ld->look || ld->look->view))
 		code = build_view(ld, err);

@@ -208,7 +208,7 @@ int load_unified_fill(struct loading *ld, struct error *err)
 	ld->model->kind = "unified";
 	ld->unified = true;
 	ld->as_it_is = !o->filter.count && !o->part_size && o->index == OPTIONS_INDEX_AUTO && !o->to &&
-		       !o->rename.count;
+		       !o->rename.count && !o->has_names;
 	code = check_indexes(ld, err);
 	return code == 0 && ld->as_it_is && (!ld->look || ld->look->view) ? show_own_files(ld, err) : code;
 }

@@ -59,6 +59,9 @@ bool load_counter(const struct loading *ld, const char *name, uint64_t *out);
 /* Adds common.json to a unified view, where the counters are known. */
 int load_common(struct loading *ld, struct error *err);
 
+/* Gives the tensors the names that names= asks for. */
+int load_names(struct loading *ld, struct error *err);
+
 /* Lays the view out as rank folders (to=). */
 int load_to_ranks(struct loading *ld, struct error *err);
 

@@ -93,6 +93,33 @@ static int set_filter(struct options *o, const char *value, struct error *err)
 	return option_push(o, &o->filter, value, err);
 }
 
+static int set_names(struct options *o, const char *value, struct error *err)
+{
+	o->has_names = strcmp(value, "keep") != 0;
+	o->names = o->has_names ? recipe_naming_find(value) : RECIPE_HF;
+	return o->names < RECIPE_NAMINGS ? 0 : error_set(err, -EINVAL, "expected keep, hf, legacy, mcore or mcore-train, found \"%s\"", value);
+}
+
+static int set_recipe(struct options *o, const char *value, struct error *err)
+{
+	return value_path(value, o->arena, &o->recipe, err);
+}
+
+static int set_model(struct options *o, const char *value, struct error *err)
+{
+	o->model = value;
+	return *value ? 0 : error_set(err, -EINVAL, "expected a family of models such as llama, found \"\"");
+}
+
+static int set_set(struct options *o, const char *value, struct error *err)
+{
+	const char *sign = strchr(value, '=');
+
+	if (!sign || sign == value || !sign[1])
+		return error_set(err, -EINVAL, "expected KEY=VALUE, found \"%s\"", value);
+	return option_push(o, &o->set, value, err);
+}
+
 static int set_outside(struct options *o, const char *value, struct error *err)
 {
 	o->outside_rank0 = true;
@@ -176,6 +203,11 @@ static const struct option table[] = {
 	{ "part_size", VALUE, set_part_size, 0, "SIZE", "most bytes of tensors in one file (default 3G)" },
 	{ "filter", LIST, set_filter, 0, "PREFIX", "leave out tensors whose names begin so" },
 	{ "rename", PATHS, NULL, PLACE(rename), "FILE", "rules `FROM TO` for tensor names: POSIX extended expressions, \\1 in TO" },
+	{ "names", VALUE, set_names, 0, "NAMING", "names of the tensors: keep (default), hf (Hugging Face), or of MindSpore Transformers\n"
+	  "legacy, mcore (inference), mcore-train (fused)" },
+	{ "recipe", VALUE, set_recipe, 0, "FILE", "how a family's names correspond, where gatherfs does not know it" },
+	{ "model", VALUE, set_model, 0, "FAMILY", "which family it is (default: the model_type of config.json says)" },
+	{ "set", LIST, set_set, 0, "KEY=VALUE", "for names=: take this for a key of config.json, such as qkv_concat=true" },
 	{ "with", PATHS, NULL, PLACE(with), "DIR", "show its small files too (config.json, tokenizers)" },
 	{ "outside", VALUE, set_outside, 0, "rank0", "trust rank 0 for tensors that the strategy does not know" },
 	{ "to", VALUE, set_to, 0, "STRATEGY", "show rank_N/ folders of this strategy, whatever SOURCE is;\n"

@@ -103,6 +103,8 @@ static int check(struct options *o, struct error *err)
 		return error_set(err, -EINVAL, "strategy=none and strategy=%s exclude each other", o->strategy.item[0]);
 	if (o->all_steps && o->step)
 		return error_set(err, -EINVAL, "steps=all and step=%s exclude each other", o->step);
+	if (!o->has_names && (o->recipe || o->model || o->set.count))
+		return error_set(err, -EINVAL, "option \"%s\" is for other names: it needs names=", o->recipe ? "recipe" : o->model ? "model" : "set");
 	if (!o->to && !o->to_same && (o->range_count || o->prefix))
 		return error_set(err, -EINVAL, "option \"%s\" is of rank views: it needs to=", o->prefix ? "prefix" : "ranks");
 	return 0;

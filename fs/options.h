@@ -16,6 +16,7 @@
 #include "fs/value.h"
 #include "layout/arena.h"
 #include "layout/error.h"
+#include "layout/recipe.h"
 
 #define OPTIONS_PART_SIZE (UINT64_C(3) << 30) /* bytes: part_size where none is given */
 #define OPTIONS_READAHEAD (UINT64_C(1) << 20) /* bytes: readahead where none is given */
@@ -40,6 +41,11 @@ struct options {
 	struct options_list filter;  /* prefixes of names to drop */
 	struct options_list with;    /* absolute */
 	struct options_list rename;  /* absolute: files of rules */
+	bool has_names;              /* names= other than keep: */
+	enum recipe_naming names;
+	const char *recipe;          /* absolute: a recipe of one's own; NULL: one of those that there are */
+	const char *model;           /* family of models; NULL: config.json says */
+	struct options_list set;     /* KEY=VALUE: what a recipe shall take for a key of config.json */
 	const char *step;            /* NULL: the newest */
 	bool all_steps;              /* steps=all: a folder for each step */
 	uint64_t part_size;          /* bytes; 0: not given */
