@@ -215,7 +215,9 @@ static int prepare(struct attempt *at, struct error *err)
 		load_folder_mode(ld, ld->options->source.item[i]);
 	for (uint64_t i = 0; i < at->ranks.count; i++)
 		load_folder_mode(ld, at->ranks.folders[i].path);
-	return at->paths && m->kind ? list_ranks(at, err) : error_nomem(err);
+	int code = at->paths && m->kind ? list_ranks(at, err) : error_nomem(err);
+
+	return code == 0 ? load_to_needs(ld, &at->options.needs, err) : code;
 }
 
 int load_ranks_fill(struct loading *ld, bool *found, struct error *err)

@@ -93,6 +93,22 @@ static int take_prefix(const struct loading *ld, struct view_rank_options *vo, s
 	return vo->prefix ? 0 : error_nomem(err);
 }
 
+/* How many entries of the ranks that are shown are for tensors that the source does not have. */
+static uint64_t count_absent(const struct checkpoint *c, const struct view_rank_options *vo)
+{
+	uint64_t absent = 0;
+
+	for (uint64_t i = 0; i < vo->target->count; i++) {
+		const struct strategy_entry *e = &vo->target->entries[i];
+		uint64_t r = 0;
+
+		while (r < vo->rank_count && vo->ranks[r] / vo->target->per_stage != e->stage)
+			r++;
+		absent += r < vo->rank_count && !checkpoint_find(c->tensors, c->count, e->name);
+	}
+	return absent;
+}
+
 /* What the target does not list is in no rank, and what it lists may be in no file; both are said. */
 static int warn(struct loading *ld, const struct view_rank_options *vo, struct error *err)
 {
@@ -104,8 +120,7 @@ static int warn(struct loading *ld, const struct view_rank_options *vo, struct e
 	if (ld->options->to) {
 		for (uint64_t i = 0; i < c->count; i++)
 			beyond += !strategy_find(vo->target, c->tensors[i].name, &count);
-		for (uint64_t i = 0; i < vo->target->count; i++)
-			absent += !checkpoint_find(c->tensors, c->count, vo->target->entries[i].name);
+		absent = count_absent(c, vo);
 	}
 	if (beyond)
 		code = load_warn(ld, arena_printf(arena, "%llu tensors are not in the target strategy and so in no rank", (unsigned long long)beyond), err);
@@ -115,6 +130,29 @@ static int warn(struct loading *ld, const struct view_rank_options *vo, struct e
 	if (code == 0 && vo->rank_count > 8)
 		code = load_warn(ld, "more than 8 ranks: MindSpore Transformers believes that a mount is shared by all of its hosts only when the "
 				 "environment variable SHARED_PATHS names the mount point", err);
+	return code;
+}
+
+/*
+ * Where the target knows the tensors by the names of the files, only what its ranks hold has to be there: a node without the others'
+ * disks can show its own ranks.
+ */
+int load_to_needs(struct loading *ld, const struct checkpoint_needs **out, struct error *err)
+{
+	const struct options *o = ld->options;
+	bool ranks = (o->to || o->to_same) && (!ld->look || ld->look->view), renamed = o->to && o->rename.count;
+	struct view_rank_options *vo = arena_alloc(ld->model->arena, 1, sizeof(*vo));
+	struct checkpoint_needs *needs = arena_alloc(ld->model->arena, 1, sizeof(*needs));
+	int code = vo && needs ? 0 : error_nomem(err);
+
+	*out = NULL;
+	if (code < 0 || !ranks || renamed)
+		return code;
+	take_target(ld, vo);
+	code = take_ranks(ld, vo, err);
+	*needs = (struct checkpoint_needs){ view_ranks_reads, vo };
+	if (code == 0 && vo->target)
+		*out = needs;
 	return code;
 }
 

@@ -58,6 +58,8 @@ bool load_counter(const struct loading *ld, const char *name, uint64_t *out);
 
 /* Adds common.json to a unified view, where the counters are known. */
 int load_common(struct loading *ld, struct error *err);
+/* What a rank view will read of the source; *out NULL where that is all of it. */
+int load_to_needs(struct loading *ld, const struct checkpoint_needs **out, struct error *err);
 
 /* Gives the tensors the names that names= asks for. */
 int load_names(struct loading *ld, struct error *err);

@@ -156,11 +156,15 @@ static int compare_entries(const void *a, const void *b)
 	return compare_paths(((const struct browse_entry *)a)->path, ((const struct browse_entry *)b)->path);
 }
 
+/* A tensor with holes has blocks that cannot be read. */
 static bool take(const struct tensor *tensors, uint64_t count, struct arena *arena, struct browse_index *index)
 {
 	for (uint64_t i = 0; i < count; i++) {
-		struct browse_entry *e = &index->entries[index->count++];
+		struct browse_entry *e = &index->entries[index->count];
 
+		if (tensors[i].holes)
+			continue;
+		index->count++;
 		e->tensor = &tensors[i];
 		e->path = browse_escape(tensors[i].name, arena);
 		if (!e->path)

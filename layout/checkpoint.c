@@ -217,13 +217,18 @@ static int finish_absent(struct checkpoint_builder *b, uint64_t first, uint64_t 
 	for (uint64_t i = first; i < end && !why; i++)
 		if (b->here[s->entries[i].stage] >= (b->deduplicated ? s->per_stage : 1))
 			why = "in the strategy, but in no file";
+	if (!why && b->options.needs && !b->options.needs->reads(b->options.needs->view, e->name, NULL, 0, NULL))
+		why = "in no file that is here, and not shown";
 	if (why)
 		return note(b, e->name, why) < 0 ? error_nomem(err) : 0;
 	return error_set(err, -ENODATA, "tensor \"%s\": no file that is here has it, but only %u of %u ranks of its stage %u (rank_%u to rank_%u) are here",
 			 e->name, b->here[e->stage], s->per_stage, e->stage, rank, rank + s->per_stage - 1);
 }
 
-/* The tensor that entries [first, end) of the strategy, all of one name, describe: of the lowest stage that has the whole of it. */
+/*
+ * The tensor that entries [first, end) of the strategy, all of one name, describe: of the lowest stage that has the whole of it, else
+ * of the lowest that has all that is read.
+ */
 static int finish_name(struct checkpoint_builder *b, uint64_t first, uint64_t end, struct checkpoint *ckpt, struct tensor *tensors,
 		       struct error *err)
 {
@@ -237,12 +242,16 @@ static int finish_name(struct checkpoint_builder *b, uint64_t first, uint64_t en
 	}
 	if (begun == end)
 		return finish_absent(b, first, end, err);
+	for (uint64_t i = first; i < end && whole == end && b->options.needs; i++)
+		if (held_is_enough(&b->sharded[i], &s->entries[i], b->options.needs))
+			whole = i;
 	if (whole == end)
-		return held_missing(&b->sharded[begun], s, &s->entries[begun], err);
+		return held_missing(&b->sharded[begun], s, &s->entries[begun], b->options.needs, err);
 
 	struct tensor *t = &tensors[ckpt->count++];
 
 	code = held_tensor(&b->sharded[whole], s->entries[whole].layout, b->arena, t, err);
+	t->holes = b->sharded[whole].blocks - b->sharded[whole].found;
 	for (uint64_t i = first; code == 0 && i < end; i++)
 		if (b->sharded[i].shape && i != whole)
 			code = held_is_of(&b->sharded[i], &s->entries[i], t, err);

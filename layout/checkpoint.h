@@ -5,7 +5,8 @@
  * Invariants, established by checkpoint_finish(): every block of every tensor has a piece; all pieces of a tensor have the
  * dtype of the tensor and the bytes of its block; block boundaries lie on whole bytes; names are unique over tensors and
  * outside together; both lists are in natural order; all tensors together have at most CHECKPOINT_BYTES_MAX bytes. A block's
- * piece is that of the first rank of its replica group that holds it, within the lowest stage that holds the whole tensor.
+ * piece is that of the first rank of its replica group that holds it, within the lowest stage that holds the whole tensor. Only
+ * with checkpoint_options.needs may a tensor have holes: blocks that nobody will read, and whose pieces mean nothing.
  *
  * Built once by a checkpoint_builder, then read-only.
  */
@@ -52,6 +53,7 @@ struct tensor {
 	uint64_t bytes;
 	enum dtype dtype;
 	uint32_t axes;
+	uint32_t holes;             /* blocks without a piece; 0 unless checkpoint_options.needs */
 	uint32_t holding_count;
 	const struct checkpoint_holding *holdings; /* [holding_count] by stage; none unless checkpoint_options.keep_copies */
 };
@@ -74,11 +76,19 @@ enum checkpoint_kind {
 	CHECKPOINT_UNIFIED,    /* files hold whole tensors, each tensor in one file */
 };
 
+/* What a view will read of a checkpoint, where that is not all of it. */
+struct checkpoint_needs {
+	/* True when bytes of `box` of the tensor that the files call `name`, of `shape` [axes], are read; box NULL: any bytes of it at all. */
+	bool (*reads)(const void *view, const char *name, const uint64_t *shape, uint32_t axes, const struct box *box);
+	const void *view;
+};
+
 struct checkpoint_options {
 	enum checkpoint_kind kind;
 	const struct strategy *strategy; /* of CHECKPOINT_SHARDED, else NULL */
 	const char *const *filter;       /* [filter_count] name prefixes to drop */
 	uint64_t filter_count;
+	const struct checkpoint_needs *needs; /* blocks that it does not read may be held by no file; NULL: all blocks must be there */
 	bool outside_rank0;              /* trust rank 0 for tensors outside the strategy, whatever their shapes */
 	bool keep_copies;                /* for those who want to know of every copy: fill tensor.holdings */
 };

@@ -116,13 +116,38 @@ static const char *holders(char *out, size_t size, const struct strategy *s, con
 	return out;
 }
 
-int held_missing(const struct held *held, const struct strategy *strategy, const struct strategy_entry *entry, struct error *err)
+/* The first block that has no piece and is read (needs NULL: all are); `blocks` when there is none. */
+static uint32_t first_missing(const struct held *h, const struct layout *layout, const struct checkpoint_needs *needs)
 {
-	uint32_t block = 0;
+	uint64_t full[BOX_AXES];
+	struct error ignored;
+	bool all = !needs || sharding_full(layout, h->shape, h->axes, full, &ignored) < 0;
+
+	for (uint32_t block = 0; block < h->blocks; block++) {
+		struct box box;
+
+		if (h->pieces[block].source != HELD_NO_SOURCE)
+			continue;
+		if (all)
+			return block;
+		box_of_block(&layout->grid, full, block, &box);
+		if (needs->reads(needs->view, h->name, full, h->axes, &box))
+			return block;
+	}
+	return h->blocks;
+}
+
+bool held_is_enough(const struct held *held, const struct strategy_entry *entry, const struct checkpoint_needs *needs)
+{
+	return held->shape && first_missing(held, entry->layout, needs) == held->blocks;
+}
+
+int held_missing(const struct held *held, const struct strategy *strategy, const struct strategy_entry *entry,
+		 const struct checkpoint_needs *needs, struct error *err)
+{
+	uint32_t block = first_missing(held, entry->layout, needs);
 	char ranks[256];
 
-	while (held->pieces[block].source != HELD_NO_SOURCE)
-		block++;
 	return error_set(err, -ENODATA, "tensor \"%s\": no rank that is here holds block %u of %u; it belongs on %s", held->name, block,
 			 held->blocks, holders(ranks, sizeof(ranks), strategy, entry, block));
 }

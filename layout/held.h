@@ -54,8 +54,12 @@ int held_agrees(const struct held *held, const struct safetensors_entry *entry, 
 int held_add(struct held *held, const struct safetensors_entry *entry, const struct checkpoint_file *file, uint32_t block,
 	     struct arena *arena, struct error *err);
 
-/* -ENODATA, with the first block that has no piece, and the ranks of `strategy` that `entry` gives it to. */
-int held_missing(const struct held *held, const struct strategy *strategy, const struct strategy_entry *entry, struct error *err);
+/* True when every block that is read has a piece. */
+bool held_is_enough(const struct held *held, const struct strategy_entry *entry, const struct checkpoint_needs *needs);
+
+/* -ENODATA, with the first block that is read (needs NULL: any) and has no piece, and the ranks of `strategy` that `entry` gives it to. */
+int held_missing(const struct held *held, const struct strategy *strategy, const struct strategy_entry *entry,
+		 const struct checkpoint_needs *needs, struct error *err);
 
 /* The tensor of which this one, whole, holds the slices of `layout`, or that it holds as it is (layout NULL). Points into `held`'s parts. */
 int held_tensor(const struct held *held, const struct layout *layout, struct arena *arena, struct tensor *out, struct error *err);

@@ -81,4 +81,10 @@ int view_unified(const struct checkpoint *ckpt, const struct view_options *optio
 int view_ranks(const struct checkpoint *ckpt, const struct view_rank_options *options, struct arena *arena, struct view *out,
 	       struct error *err);
 
+/*
+ * checkpoint_needs.reads of a rank view: target and ranks of the view_rank_options that `view` points to are all it looks at. For
+ * targets that know the tensors by the names that the files give them.
+ */
+bool view_ranks_reads(const void *view, const char *name, const uint64_t *shape, uint32_t axes, const struct box *box);
+
 #endif

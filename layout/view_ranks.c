@@ -214,3 +214,44 @@ int view_ranks(const struct checkpoint *ckpt, const struct view_rank_options *op
 		code = add_rank(&b, options->ranks[i], err);
 	return code;
 }
+
+static bool overlap(const struct box *a, const struct box *b)
+{
+	for (uint32_t i = 0; i < a->axes; i++)
+		if (a->start[i] >= b->start[i] + b->count[i] || b->start[i] >= a->start[i] + a->count[i])
+			return false;
+	return true;
+}
+
+/* Whether the slices that the ranks of an entry's stage show of its tensor have anything of the box. */
+static bool entry_reads(const struct view_rank_options *o, const struct strategy_entry *e, const uint64_t *shape, uint32_t axes,
+			const struct box *box)
+{
+	uint64_t slice[BOX_AXES];
+	struct error ignored;
+	struct box own;
+	bool fits = box && sharding_slice(e->layout, shape, axes, slice, &ignored) == 0;
+
+	for (uint64_t i = 0; i < o->rank_count; i++) {
+		if (o->ranks[i] / o->target->per_stage != e->stage)
+			continue;
+		if (!fits) /* view_ranks() will say so */
+			return true;
+		box_of_block(&e->layout->grid, shape, sharding_block(e->layout, o->ranks[i] % o->target->per_stage), &own);
+		if (overlap(&own, box))
+			return true;
+	}
+	return false;
+}
+
+bool view_ranks_reads(const void *view, const char *name, const uint64_t *shape, uint32_t axes, const struct box *box)
+{
+	const struct view_rank_options *o = view;
+	uint64_t count = 0;
+	const struct strategy_entry *e = strategy_find(o->target, name, &count);
+
+	for (uint64_t i = 0; i < count; i++)
+		if (entry_reads(o, &e[i], shape, axes, box))
+			return true;
+	return false;
+}

@@ -7,7 +7,7 @@
  * files {rank, len, bytes}, the target's strategy files, the target's ranks to show, each list after its count. An answer: 0 and the
  * images {len, path, len, bytes} after their count, or 1 (refused) or 2 (our bug: a range differs from the same range of the whole,
  * or a view of a view from the direct one) and a message {len, bytes}. The first answer is of the unified view; the second, unless the
- * first was no 0, of the rank view. End of input ends it.
+ * first was a 2, of the rank view. End of input ends it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -117,9 +117,10 @@ static int add_file(struct checkpoint_builder *builder, const struct file *f, ui
 	return rc < 0 ? rc : checkpoint_add(builder, &file, &st, err);
 }
 
-static int load(struct model *m, struct arena *arena, struct error *err)
+/* `needs` NULL: all of it must be there. */
+static int load(struct model *m, const struct checkpoint_needs *needs, struct arena *arena, struct error *err)
 {
-	struct checkpoint_options options = { .kind = m->kind, .strategy = m->strategy };
+	struct checkpoint_options options = { .kind = m->kind, .strategy = m->strategy, .needs = needs };
 	struct checkpoint_builder *builder = must(checkpoint_begin(arena, &options));
 	int rc = 0;
 
@@ -189,30 +190,31 @@ static bool same_tensors(const struct model *m, const struct file *a, const stru
 	return counts[0] == counts[1];
 }
 
-static int show_ranks(const struct model *m, const struct strategy *target, const struct files *shown, struct arena *arena, struct view *view,
-		      struct error *err)
+/* What is shown of the target, but for `source`. */
+static struct view_rank_options options_of(const struct strategy *target, const struct files *shown, struct arena *arena)
 {
 	uint32_t *ranks = must(arena_alloc(arena, shown->count, sizeof(*ranks)));
-	struct view_rank_options options = { .target = target, .source = m->strategy, .ranks = ranks, .rank_count = shown->count,
-					     .prefix = "any", .counted = true, .epoch = 3, .step = 4 };
 
 	for (uint64_t i = 0; i < shown->count; i++)
 		ranks[i] = (uint32_t)shown->at[i].tag;
-	return view_ranks(m->ckpt, &options, arena, view, err);
+	return (struct view_rank_options){ .target = target, .ranks = ranks, .rank_count = shown->count, .prefix = "any", .counted = true,
+					   .epoch = 3, .step = 4 };
 }
 
 /* A split of the merge `unified` is the direct split `direct`, but for what is outside the strategy. */
-static bool split_of_merge(const struct model *m, const struct files *unified, const struct files *direct, const struct input *in,
-			   const struct strategy *target, struct arena *arena, struct error *err)
+static bool split_of_merge(const struct model *m, const struct files *unified, const struct files *direct,
+			   const struct view_rank_options *options, struct arena *arena, struct error *err)
 {
 	struct model merged = { .files = unified, .kind = CHECKPOINT_UNIFIED };
+	struct view_rank_options o = *options;
 	struct files split;
 	struct view view;
 
-	if (load(&merged, arena, err) < 0 || show_ranks(&merged, target, &in->shown, arena, &view, err) < 0)
+	o.source = NULL;
+	if (load(&merged, NULL, arena, err) < 0 || view_ranks(merged.ckpt, &o, arena, &view, err) < 0)
 		return false;
 	error_set(err, 0, "they differ");
-	if (!gather_view(&view, unified, in->seed, arena, &split) || split.count != direct->count)
+	if (!gather_view(&view, unified, 1, arena, &split) || split.count != direct->count)
 		return false;
 	for (uint64_t i = 0; i < split.count; i++)
 		if (is_weights(&split.at[i]) && !same_tensors(m, &split.at[i], &direct->at[i], arena))
@@ -221,8 +223,7 @@ static bool split_of_merge(const struct model *m, const struct files *unified, c
 }
 
 /* A merge of the split `direct`, which must be of all ranks, is the direct merge, but for the tensors that the target does not know. */
-static bool merge_of_split(const struct model *m, const struct files *direct, const struct strategy *target, uint64_t seed, struct arena *arena,
-			   struct error *err)
+static bool merge_of_split(const struct model *m, const struct files *direct, const struct strategy *target, struct arena *arena, struct error *err)
 {
 	struct model split = { .files = direct, .kind = CHECKPOINT_SHARDED, .strategy = target }, kept = *m;
 	struct view_options options = { .part_size = UINT64_MAX / 2 };
@@ -238,32 +239,41 @@ static bool merge_of_split(const struct model *m, const struct files *direct, co
 	known.tensors = tensors;
 	known.count = n;
 	kept.ckpt = &known;
-	if (load(&split, arena, err) < 0 || view_unified(split.ckpt, &options, arena, &view, err) < 0)
+	if (load(&split, NULL, arena, err) < 0 || view_unified(split.ckpt, &options, arena, &view, err) < 0)
 		return false;
 	error_set(err, 0, "they differ");
-	if (!gather_view(&view, direct, seed, arena, &a) || view_unified(&known, &options, arena, &view, err) < 0 ||
-	    !gather_view(&view, m->files, seed, arena, &b) || a.count != b.count)
+	if (!gather_view(&view, direct, 2, arena, &a) || view_unified(&known, &options, arena, &view, err) < 0 ||
+	    !gather_view(&view, m->files, 3, arena, &b) || a.count != b.count)
 		return false;
 	return same_tensors(&kept, &a.at[0], &b.at[0], arena);
 }
 
-static void run_ranks(const struct input *in, const struct model *m, const struct files *unified, struct arena *arena)
+/* The rank view, of files that hold as much as it needs. `whole` and `unified` are of the unified view; NULL where that was refused. */
+static void run_ranks(const struct input *in, struct model *m, const struct model *whole, const struct files *unified, struct arena *arena)
 {
 	struct strategy *target;
+	struct view_rank_options options;
+	struct checkpoint_needs needs = { view_ranks_reads, &options };
 	struct files direct;
 	struct error err;
 	struct view view;
+	int rc = unite(&in->targets, arena, &target, &err);
 
-	if (unite(&in->targets, arena, &target, &err) < 0 || show_ranks(m, target, &in->shown, arena, &view, &err) < 0) {
+	if (rc == 0) {
+		options = options_of(target, &in->shown, arena);
+		options.source = m->strategy;
+		rc = load(m, &needs, arena, &err);
+	}
+	if (rc < 0 || view_ranks(m->ckpt, &options, arena, &view, &err) < 0) {
 		answer_message(1, err.msg);
 		return;
 	}
 	error_set(&err, 0, "a range is not that of the whole");
 	if (!gather_view(&view, m->files, in->seed, arena, &direct))
 		error_prefix(&err, 0, "rank view");
-	else if (!split_of_merge(m, unified, &direct, in, target, arena, &err))
+	else if (whole && !split_of_merge(whole, unified, &direct, &options, arena, &err))
 		error_prefix(&err, 0, "split of the merge");
-	else if (in->shown.count == target->stages * target->per_stage && !merge_of_split(m, &direct, target, in->seed, arena, &err))
+	else if (whole && in->shown.count == target->stages * target->per_stage && !merge_of_split(whole, &direct, target, arena, &err))
 		error_prefix(&err, 0, "merge of the split");
 	else
 		return answer_files(&direct);
@@ -273,8 +283,8 @@ static void run_ranks(const struct input *in, const struct model *m, const struc
 static void run_case(const struct input *in, struct arena *arena)
 {
 	struct view_options options = { .part_size = in->part_size, .index = in->index ? VIEW_INDEX_HF : VIEW_INDEX_MS };
-	struct model m = { .files = &in->ranks };
-	struct strategy *strategy;
+	struct model m = { .files = &in->ranks }, again;
+	struct strategy *strategy = NULL;
 	struct files unified;
 	struct error err;
 	struct view view;
@@ -282,18 +292,18 @@ static void run_case(const struct input *in, struct arena *arena)
 
 	m.strategy = strategy;
 	m.kind = strategy ? CHECKPOINT_SHARDED : CHECKPOINT_REPLICATED;
+	again = m;
 	if (rc == 0)
-		rc = load(&m, arena, &err);
+		rc = load(&m, NULL, arena, &err);
 	if (rc == 0)
 		rc = view_unified(m.ckpt, &options, arena, &view, &err);
-	if (rc < 0) {
-		answer_message(1, err.msg);
-	} else if (!gather_view(&view, m.files, in->seed, arena, &unified)) {
-		answer_message(2, "unified view: a range is not that of the whole");
-	} else {
+	if (rc == 0 && !gather_view(&view, m.files, in->seed, arena, &unified))
+		return answer_message(2, "unified view: a range is not that of the whole");
+	if (rc == 0)
 		answer_files(&unified);
-		run_ranks(in, &m, &unified, arena);
-	}
+	else
+		answer_message(1, err.msg);
+	run_ranks(in, &again, rc == 0 ? &m : NULL, &unified, arena);
 }
 
 static void get_numbers(struct files *out)

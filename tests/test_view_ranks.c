@@ -331,3 +331,74 @@ Test(view_ranks, some_ranks)
 	cr_assert_str_eq(blocks(&s, 3), "w3[1, 8]");
 	arena_free(s.arena);
 }
+
+/* What rank views read of w [4, 8] and x [6, 2]: boxes {start, count} by axis. */
+static const struct read {
+	const char *target, *name;
+	uint32_t ranks[2], count, axes;
+	uint64_t shape[2];
+	struct box box;
+	bool reads;
+} reads[] = {
+	{ SMALL_STRATEGY(ROWS("0-w", "4")), "w", { 1 }, 1, 2, { 4, 8 }, { 2, { 1, 0 }, { 1, 8 } }, true },
+	{ SMALL_STRATEGY(ROWS("0-w", "4")), "w", { 1 }, 1, 2, { 4, 8 }, { 2, { 0, 0 }, { 1, 8 } }, false }, /* boxes that touch share nothing */
+	{ SMALL_STRATEGY(ROWS("0-w", "4")), "w", { 1 }, 1, 2, { 4, 8 }, { 2, { 2, 0 }, { 2, 8 } }, false },
+	{ SMALL_STRATEGY(ROWS("0-w", "4")), "w", { 1 }, 1, 2, { 4, 8 }, { 2, { 0, 7 }, { 2, 1 } }, true },
+	{ SMALL_STRATEGY(ROWS("0-w", "4")), "w", { 0, 2 }, 2, 2, { 4, 8 }, { 2, { 1, 0 }, { 1, 8 } }, false },
+	{ SMALL_STRATEGY(ROWS("0-w", "4")), "w", { 0, 2 }, 2, 2, { 4, 8 }, { 2, { 1, 0 }, { 2, 8 } }, true },
+	{ SMALL_STRATEGY(SMALL_PARAM("0-w", "[2, 2]", "[1, 0]")), "w", { 3 }, 1, 2, { 4, 8 }, { 2, { 2, 0 }, { 2, 4 } }, false },
+	{ SMALL_STRATEGY(SMALL_PARAM("0-w", "[2, 2]", "[1, 0]")), "w", { 3 }, 1, 2, { 4, 8 }, { 2, { 0, 4 }, { 2, 4 } }, false },
+	{ SMALL_STRATEGY(SMALL_PARAM("0-w", "[2, 2]", "[1, 0]")), "w", { 3 }, 1, 2, { 4, 8 }, { 2, { 0, 0 }, { 3, 5 } }, true },
+	{ SMALL_STRATEGY(ROWS("0-w", "2")), "x", { 0 }, 1, 2, { 6, 2 }, { 2, { 0, 0 }, { 6, 2 } }, false },
+	{ SMALL_STRATEGY(ROWS("0-w", "2") ", " COLS("1-w", "2")), "w", { 3 }, 1, 2, { 4, 8 }, { 2, { 0, 0 }, { 4, 4 } }, false },
+	{ SMALL_STRATEGY(ROWS("0-w", "2") ", " COLS("1-w", "2")), "w", { 1, 3 }, 2, 2, { 4, 8 }, { 2, { 2, 0 }, { 1, 4 } }, true },
+	{ SMALL_STRATEGY(ROWS("0-w", "3")), "w", { 0 }, 1, 2, { 4, 8 }, { 2, { 3, 0 }, { 1, 8 } }, true }, /* does not fit: refused later */
+	{ SMALL_STRATEGY(ROWS("0-w", "2")), "w", { 0 }, 1, 1, { 4 }, { 1, { 3 }, { 1 } }, true },
+	{ SMALL_STRATEGY(ROWS("0-w", "2")), "w", { 0 }, 1, 2, { 0, 8 }, { 2, { 0, 0 }, { 0, 8 } }, false },
+};
+
+Test(view_ranks, reads)
+{
+	for (size_t i = 0; i < sizeof(reads) / sizeof(*reads); i++) {
+		const struct read *r = &reads[i];
+		struct arena *arena = arena_new();
+		struct view_rank_options o = { .target = small_strategy(r->target, arena), .ranks = r->ranks, .rank_count = r->count };
+
+		cr_expect_eq(view_ranks_reads(&o, r->name, r->shape, r->axes, &r->box), r->reads, "%zu", i);
+		cr_expect_eq(view_ranks_reads(&o, r->name, NULL, 0, NULL), strcmp(r->name, "w") == 0, "%zu: at all", i);
+		arena_free(arena);
+	}
+}
+
+/* Two rows of four are there; a view that reads no others takes the tensor with its holes, and any other does not. */
+Test(view_ranks, holes)
+{
+	static const struct small_file files[] = { { .path = "rank_1", .rank = 1, .t = { F32("w", 1, 8) } },
+						   { .path = "rank_2", .rank = 2, .t = { F32("w", 1, 8) } } };
+	static const uint32_t ranks[] = { 1, 2, 3 };
+	struct arena *arena = arena_new();
+	const struct strategy *s = small_strategy(SMALL_STRATEGY(ROWS("0-w", "4") ", " ROWS("0-gone", "4")), arena);
+	struct view_rank_options o = { .target = s, .source = s, .ranks = ranks, .prefix = "net", .counted = true, .epoch = 3, .step = 14 };
+	struct checkpoint_needs needs = { view_ranks_reads, &o };
+	struct checkpoint_options options = { .kind = CHECKPOINT_SHARDED, .strategy = s, .needs = &needs };
+	struct shown shown = { .arena = arena };
+
+	for (o.rank_count = 0; o.rank_count <= 3; o.rank_count++) {
+		struct checkpoint_builder *b = checkpoint_begin(arena, &options);
+
+		for (uint32_t i = 0; i < 2; i++)
+			cr_assert_eq(small_add(b, &files[i], 10 + i, &shown.err), 0, "%s", shown.err.msg);
+		shown.code = checkpoint_finish(b, &shown.ckpt, &shown.err);
+		if (o.rank_count == 3) {
+			cr_assert_eq(shown.code, -ENODATA);
+			cr_assert_str_eq(shown.err.msg, "tensor \"w\": no rank that is here holds block 3 of 4; it belongs on rank_3");
+			break;
+		}
+		cr_assert_eq(shown.code, 0, "%s", shown.err.msg);
+		cr_assert_eq(shown.ckpt->tensors[0].holes, 2);
+		cr_assert_eq(view_ranks(shown.ckpt, &o, arena, &shown.view, &shown.err), 0, "%s", shown.err.msg);
+		for (uint32_t r = 1; r <= o.rank_count; r++)
+			cr_expect_str_eq(blocks(&shown, r), r == 1 ? "w1[1, 8]" : "w2[1, 8]");
+	}
+	arena_free(arena);
+}

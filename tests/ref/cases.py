@@ -69,6 +69,8 @@ class Case:
         self.needed, self.expect, self.outside, self.missing, self.absent = set(), {}, {}, None, set()
         self.layouts = {}  # (stage, name) -> Layout
         self.target = Target(rng)
+        self.serves = {}   # name -> {block: the rank whose bytes must be shown}, in a stage that has the whole of it
+        self.partial = False  # ranks that only the unified view needs are not there
         self.count = 0     # layouts compared
         lose = rng.random() < 0.05
         for i in range(max(rng.randint(4, 16), self.stages)):
@@ -79,6 +81,7 @@ class Case:
         self.add_outside()
         self.drop_ranks()
         self.target.finish(self)
+        self.drop_what_the_target_leaves()
 
     def new_name(self, i):
         name = self.rng.choice(NAMES).format(i, self.rng.randint(0, 12))
@@ -133,6 +136,7 @@ class Case:
                 self.files[rank][name] = (dtype, shape, data if serves and i == 0 else self.rng.randbytes(len(data)))
                 if serves and i == 0:
                     self.needed.add(rank)
+                    self.serves.setdefault(name, (layout, {}))[1][block] = rank
 
     def add_outside(self):
         """Counters, which are in no strategy: in every rank, with other values; and accumulators, which belong to no model."""
@@ -155,6 +159,14 @@ class Case:
         for r in list(self.files):
             if r != 0 and r not in self.needed | witnesses and self.rng.random() < 0.5 and self.missing is None:
                 del self.files[r]
+
+    def drop_what_the_target_leaves(self):
+        """Sometimes only the source ranks that hold something of the target's shown ranks are there. Rank 0 stays, for its counters."""
+        if self.stages > 1 or self.missing or self.target.refused or self.rng.random() < 0.15:
+            return
+        keep = self.target.sources(self) | {0} | ({r for r in self.files if r % self.world == 0} if self.absent else set())
+        self.partial = bool(self.needed - keep)
+        self.files = {r: f for r, f in self.files.items() if r in keep}
 
     def strategy_files(self):
         return strategy_files(self.rng, self.layouts, self.world % 2 == 0)

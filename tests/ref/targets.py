@@ -5,6 +5,8 @@ Some targets must be refused: one that cuts a tensor inside a byte, or where no 
 """
 import math
 
+import numpy as np
+
 from ref.algebra import Layout
 from ref.draws import Units, bytes_whole, random_layout
 
@@ -49,7 +51,8 @@ class Target:
                 self.layouts[stage, f"beyond.the.checkpoint.{stage}"] = random_layout(rng, self.world, 2)
         self.count = sum(name in shown for _, name in self.layouts)
         everyone = range(self.world * self.stages)
-        self.ranks = list(everyone) if rng.random() < 0.7 else sorted(rng.sample(everyone, rng.randint(1, len(everyone))))
+        few = rng.choice([1, 1, min(2, len(everyone)), rng.randint(1, len(everyone))])
+        self.ranks = list(everyone) if rng.random() < 0.5 else sorted(rng.sample(everyone, few))
         self.refused = sorted(self.torn & shown) if shown else ["no tensor in common"]
         if shown and rng.random() < 0.04:
             self.refused.append(self.spoil(rng, case, rng.choice(sorted(shown))))
@@ -65,6 +68,21 @@ class Target:
             tensor_map = [0 if a == axis else -1 for a in range(len(shape))]
         self.layouts[stage, name] = Layout([self.world], tensor_map)
         return name
+
+    def sources(self, case):
+        """The source ranks that serve an element of what the shown ranks hold."""
+        out = set()
+        for (stage, name), layout in self.layouts.items():
+            if name in case.serves and name in case.expect:
+                source, blocks = case.serves[name]
+                shape = case.expect[name][1]
+                at, server = np.arange(math.prod(shape)).reshape(shape), np.zeros(math.prod(shape), np.int64)
+                for block, rank in blocks.items():
+                    server[source.take(at, block)] = rank
+                for rank in self.ranks:
+                    if rank // self.world == stage:
+                        out.update(server[layout.take(at, layout.block(rank % self.world))].ravel().tolist())
+        return out
 
     def slices(self, case, rank):
         """name -> (dtype, shape, bytes): what the rank must hold."""
