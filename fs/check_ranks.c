@@ -32,18 +32,21 @@ static bool rank_of(const char *path, uint64_t *rank)
 	return step_rank_of_dir(name, rank);
 }
 
-static void find_files(const struct check *c, struct rank *ranks, uint64_t world)
+/* False when no file is in a rank folder: an iteration's are in one, and its metadata.json, not the strategy, says which there must be. */
+static bool find_files(const struct check *c, struct rank *ranks, uint64_t world)
 {
 	const struct sources *s = c->model->sources;
+	bool any = false;
 
 	for (uint32_t i = 0; i < s->count; i++) {
 		uint64_t rank;
 
 		if (rank_of(s->list[i].path, &rank) && rank < world)
-			ranks[rank].has_file = true;
+			any = ranks[rank].has_file = true;
 	}
 	for (uint64_t i = 0; i < c->replicas.count; i++)
 		ranks[c->replicas.list[i].copy.rank].has_tensors = true;
+	return any;
 }
 
 /* What one stage should hold of a tensor, but for the ranks whose files are not there at all. */
@@ -130,8 +133,7 @@ void check_ranks(struct check *c)
 	struct summary sum;
 
 	c->findings.failed |= !ranks;
-	if (s && ranks) {
-		find_files(c, ranks, world);
+	if (s && ranks && find_files(c, ranks, world)) {
 		summary_of(c->model->checkpoint, &sum);
 		if (!sum.deduplicated)
 			find_all_lacks(c, ranks);
