@@ -140,7 +140,7 @@ static int warn(struct loading *ld, const struct view_rank_options *vo, struct e
 int load_to_needs(struct loading *ld, const struct checkpoint_needs **out, struct error *err)
 {
 	const struct options *o = ld->options;
-	bool ranks = (o->to || o->to_same) && (!ld->look || ld->look->view), renamed = o->to && o->rename.count;
+	bool ranks = (o->to || o->to_same) && (!ld->look || ld->look->view), renamed = o->has_names || (o->to && o->rename.count);
 	struct view_rank_options *vo = arena_alloc(ld->model->arena, 1, sizeof(*vo));
 	struct checkpoint_needs *needs = arena_alloc(ld->model->arena, 1, sizeof(*needs));
 	int code = vo && needs ? 0 : error_nomem(err);
