@@ -25,6 +25,17 @@ static bool matches(const struct figures *f, const struct pattern *p, const char
 	return true;
 }
 
+/* True for a line that counts: under its conditions, and with a value for each index that only Hugging Face's side has. */
+static bool holds(const struct figures *f, const struct naming_form *form, const struct recipe_line *line)
+{
+	bool any = figures_hold(&line->when, form->naming, form->flags);
+
+	for (uint32_t p = 0; any && p < line->count; p++)
+		for (uint32_t i = 0; i < line->parts[p].hf.count; i++)
+			any &= f->sizes.value[line->parts[p].hf.index[i]] > 0;
+	return any;
+}
+
 static bool find_line(const struct figures *f, const struct naming_form *form, const char *name, struct naming_found *out)
 {
 	const struct recipe *r = f->recipe;
@@ -32,7 +43,7 @@ static bool find_line(const struct figures *f, const struct naming_form *form, c
 	for (uint32_t i = 0; i < r->line_count; i++) {
 		const struct recipe_line *line = &r->lines[i];
 
-		if (!figures_hold(&line->when, form->naming, form->flags))
+		if (!holds(f, form, line))
 			continue;
 		for (out->part = 0; out->part < (form->hf ? line->count : 1); out->part++)
 			if (matches(f, form->hf ? &line->parts[out->part].hf : &line->ms, name, out->values)) {
@@ -204,9 +215,6 @@ static int check_all_there(const struct figures *f, const struct pattern *p, con
 	uint64_t values[FACTORS_WORDS];
 
 	memcpy(values, f->first, sizeof(values));
-	for (uint32_t i = 0; i < p->count; i++)
-		if (f->sizes.value[p->index[i]] == 0)
-			return 0;
 	do {
 		const char *name = pattern_format(p, "", values, scratch);
 
@@ -231,7 +239,7 @@ int naming_complete(const struct figures *f, const struct naming_form *form, con
 	for (uint32_t i = 0; code == 0 && i < f->recipe->line_count; i++) {
 		const struct recipe_line *line = &f->recipe->lines[i];
 
-		if (!figures_hold(&line->when, form->naming, form->flags))
+		if (!holds(f, form, line))
 			continue;
 		for (uint32_t k = 0; code == 0 && k < (form->hf ? line->count : 1); k++)
 			code = check_all_there(f, form->hf ? &line->parts[k].hf : &line->ms, &have, scratch, err);

@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The statements of a recipe, one function each; what a woven line must be is checked in recipe_check.c. */
+/* The statements about tensors, one function each; those that declare are in recipe_declare.c, and recipe_check.c looks at the whole. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/recipe.h"
 #include "layout/recipe_check.h"
+#include "layout/recipe_declare.h"
 
 #define LINES_MAX 4096
-
-/* What parsing carries from line to line. */
-struct parse {
-	struct recipe *r;
-	struct arena *arena;
-	struct recipe_when when;  /* of the section */
-	uint64_t number;          /* of the line */
-	char *rest;               /* of the line, behind the words that were taken */
-	uint32_t part_room;       /* of the woven line at hand */
-	struct error *err;
-};
 
 static const char *const namings[RECIPE_NAMINGS] = { "hf", "legacy", "mcore", "mcore-train" };
 
@@ -35,198 +24,10 @@ enum recipe_naming recipe_naming_find(const char *name)
 	return RECIPE_NAMINGS;
 }
 
-/* The next word of the line, or NULL. Cuts the line. */
-static char *next(struct parse *p)
-{
-	char *start = p->rest + strspn(p->rest, " \t\r"), *end = start + strcspn(start, " \t\r");
-
-	p->rest = *end ? end + 1 : end;
-	*end = '\0';
-	return *start ? start : NULL;
-}
-
-static int expected(const struct parse *p, const char *what, const char *found)
-{
-	return error_set(p->err, -EINVAL, "expected %s, found %s%s%s", what, found ? "\"" : "", found ? found : "the end of the line",
-			 found ? "\"" : "");
-}
-
-static int at_end(struct parse *p)
-{
-	const char *more = next(p);
-
-	return more ? expected(p, "the end of the line", more) : 0;
-}
-
-static char *kept(const struct parse *p, const char *word)
-{
-	return word ? arena_strndup(p->arena, word, strlen(word)) : NULL;
-}
-
-static int parse_family(struct parse *p)
-{
-	p->r->family = kept(p, next(p));
-	return p->r->family ? at_end(p) : expected(p, "a name", NULL);
-}
-
-/* All words of the line into a list that has room for `most`. */
-static int parse_list(struct parse *p, const char **list, uint32_t *count, uint32_t most)
-{
-	char *word;
-
-	while ((word = next(p))) {
-		if (*count == most)
-			return error_set(p->err, -EINVAL, "more than %u of them", most);
-		list[*count] = kept(p, word);
-		if (!list[(*count)++])
-			return error_nomem(p->err);
-	}
-	return *count ? 0 : expected(p, "a name", NULL);
-}
-
-static int parse_types(struct parse *p)
-{
-	return parse_list(p, p->r->types, &p->r->type_count, RECIPE_TYPES);
-}
-
-static int parse_optimizer(struct parse *p)
-{
-	return parse_list(p, p->r->prefixes, &p->r->prefix_count, RECIPE_PREFIXES);
-}
-
-/* A literal, or a number of above. */
-static int parse_term(struct parse *p, uint32_t *word, uint64_t *literal)
-{
-	const char *text = next(p);
-	char *end;
-
-	*word = FACTORS_NONE;
-	if (!text)
-		return expected(p, "a number", NULL);
-	if (*text >= '0' && *text <= '9') {
-		*literal = strtoull(text, &end, 10);
-		return *end || strlen(text) > 9 ? expected(p, "a number", text) : 0;
-	}
-	*word = names_find(&p->r->words, text);
-	return *word == NAMES_NONE || p->r->word[*word].kind != RECIPE_NUMBER ? expected(p, "a number that was declared", text) : 0;
-}
-
-/* N, or N OPERATOR N where `operators` is set. */
-static int parse_value(struct parse *p, bool operators, struct recipe_value *v)
-{
-	int code = parse_term(p, &v->a, &v->literal_a);
-	const char *op = code == 0 && operators ? next(p) : NULL;
-
-	if (!op)
-		return code;
-	if (strlen(op) != 1 || !strchr("+-*/", *op))
-		return expected(p, "one of + - * /", op);
-	v->operator = *op;
-	return parse_term(p, &v->b, &v->literal_b);
-}
-
-/* A new word of the recipe. */
-static int declare(struct parse *p, struct recipe_word **out)
-{
-	char *name = kept(p, next(p));
-	uint32_t before = p->r->words.count, n;
-
-	if (!name)
-		return expected(p, "a name", NULL);
-	if (strspn(name, "abcdefghijklmnopqrstuvwxyz_") != strlen(name))
-		return expected(p, "a name of small letters", name);
-	n = names_add(&p->r->words, name);
-	if (n != before || n >= FACTORS_WORDS)
-		return error_set(p->err, -EINVAL, n < before ? "\"%s\" is declared twice" : "too many words at \"%s\"", name);
-	*out = &p->r->word[n];
-	return 0;
-}
-
-static int parse_number(struct parse *p)
-{
-	struct recipe_word *w;
-	int code = declare(p, &w);
-	const char *word = code == 0 ? next(p) : NULL;
-
-	if (code == 0 && word && strcmp(word, "|") != 0) {
-		w->key = kept(p, word);
-		word = next(p);
-	}
-	if (code == 0 && word && strcmp(word, "|") != 0)
-		return expected(p, "\"|\"", word);
-	if (code == 0 && word) {
-		w->has_value = true;
-		code = parse_value(p, true, &w->value);
-	}
-	if (code == 0 && !w->key && !w->has_value)
-		return expected(p, "a key or a value", NULL);
-	if (code == 0)
-		w->kind = RECIPE_NUMBER;
-	return code == 0 ? at_end(p) : code;
-}
-
-static int parse_index(struct parse *p)
-{
-	struct recipe_word *w;
-	int code = declare(p, &w);
-
-	if (code == 0)
-		code = parse_value(p, false, &w->value);
-	if (code == 0)
-		code = parse_value(p, true, &w->end);
-	if (code == 0)
-		w->kind = RECIPE_INDEX;
-	return code == 0 ? at_end(p) : code;
-}
-
-static uint32_t find_flag(const struct recipe *r, const char *name)
-{
-	uint32_t i = 0;
-
-	while (i < r->flag_count && strcmp(r->flags[i].name, name) != 0)
-		i++;
-	return i;
-}
-
-static int add_flag(struct parse *p, bool option)
-{
-	struct recipe *r = p->r;
-	const char *name = kept(p, next(p)), *key = kept(p, next(p)), *bar = next(p), *value = next(p);
-
-	if (!name || !key || !bar || strcmp(bar, "|") != 0 || !value || (strcmp(value, "true") != 0 && strcmp(value, "false") != 0))
-		return expected(p, "NAME KEY | true or false", value);
-	if (r->flag_count == RECIPE_FLAGS || find_flag(r, name) < r->flag_count)
-		return error_set(p->err, -EINVAL, "flag \"%s\" is declared twice, or is one too many", name);
-	r->flags[r->flag_count++] = (struct recipe_flag){ .name = name, .key = key, .value = *value == 't', .option = option };
-	return at_end(p);
-}
-
-static int parse_flag(struct parse *p)
-{
-	return add_flag(p, false);
-}
-
-static int parse_option(struct parse *p)
-{
-	return add_flag(p, true);
-}
-
-static int parse_expect(struct parse *p)
-{
-	const char *key = kept(p, next(p)), *value = kept(p, next(p));
-
-	if (!key || !value)
-		return expected(p, "KEY VALUE", NULL);
-	if (p->r->expect_count == RECIPE_EXPECTS)
-		return error_set(p->err, -EINVAL, "more than %d of them", RECIPE_EXPECTS);
-	p->r->expects[p->r->expect_count++] = (struct pair){ key, value };
-	return at_end(p);
-}
-
 /* A name, whose words in braces are indexes. */
-static int parse_name(struct parse *p, const char *word, struct pattern *out)
+static int parse_name(struct recipe_parsing *p, const char *word, struct pattern *out)
 {
-	int code = word ? pattern_parse(word, &p->r->words, p->arena, out, p->err) : expected(p, "a tensor's name", NULL);
+	int code = word ? pattern_parse(word, &p->r->words, p->arena, out, p->err) : recipe_declare_expected(p, "a tensor's name", NULL);
 
 	for (uint32_t i = 0; code == 0 && i < out->count; i++)
 		if (p->r->word[out->index[i]].kind != RECIPE_INDEX)
@@ -234,69 +35,69 @@ static int parse_name(struct parse *p, const char *word, struct pattern *out)
 	return code;
 }
 
-static int parse_extra(struct parse *p)
+static int parse_extra(struct recipe_parsing *p)
 {
 	int code = 0;
 
-	for (char *word = next(p); code == 0 && word; word = next(p))
+	for (char *word = recipe_declare_word(p); code == 0 && word; word = recipe_declare_word(p))
 		code = parse_name(p, word, &p->r->extras[p->r->extra_count++]);
 	return code;
 }
 
 /* "[not] FLAG"... */
-static int parse_conditions(struct parse *p)
+static int parse_conditions(struct recipe_parsing *p)
 {
-	for (char *word = next(p); word; word = next(p)) {
+	for (char *word = recipe_declare_word(p); word; word = recipe_declare_word(p)) {
 		bool not = strcmp(word, "not") == 0;
 		uint32_t flag;
 
-		if (not && !(word = next(p)))
-			return expected(p, "a flag", NULL);
-		flag = find_flag(p->r, word);
+		if (not && !(word = recipe_declare_word(p)))
+			return recipe_declare_expected(p, "a flag", NULL);
+		flag = recipe_declare_flag(p->r, word);
 		if (flag == p->r->flag_count)
-			return expected(p, "a flag that was declared", word);
+			return recipe_declare_expected(p, "a flag that was declared", word);
 		if (not)
 			p->when.forbids |= UINT32_C(1) << flag;
 		else
 			p->when.needs |= UINT32_C(1) << flag;
 	}
-	return p->when.needs || p->when.forbids ? 0 : expected(p, "a flag", NULL);
+	return p->when.needs || p->when.forbids ? 0 : recipe_declare_expected(p, "a flag", NULL);
 }
 
-static int parse_names(struct parse *p)
+static int parse_names(struct recipe_parsing *p)
 {
 	char *word;
 
 	p->when = (struct recipe_when){ 0 };
-	while ((word = next(p)) && strcmp(word, "if") != 0) {
+	while ((word = recipe_declare_word(p)) && strcmp(word, "if") != 0) {
 		enum recipe_naming n = recipe_naming_find(word);
 
 		if (n == RECIPE_NAMINGS || n == RECIPE_HF)
-			return expected(p, "legacy, mcore or mcore-train", word);
+			return recipe_declare_expected(p, "legacy, mcore or mcore-train", word);
 		p->when.namings |= UINT32_C(1) << n;
 	}
 	if (!p->when.namings)
-		return expected(p, "legacy, mcore or mcore-train", word);
+		return recipe_declare_expected(p, "legacy, mcore or mcore-train", word);
 	return word ? parse_conditions(p) : 0;
 }
 
-static int in_section(const struct parse *p)
+static int in_section(const struct recipe_parsing *p)
 {
 	return p->when.namings ? 0 : error_set(p->err, -EINVAL, "no `names` line before it");
 }
 
-static int parse_drop(struct parse *p)
+static int parse_drop(struct recipe_parsing *p)
 {
 	int code = in_section(p);
 
-	for (char *word = next(p); code == 0 && word; word = next(p)) {
+	for (char *word = recipe_declare_word(p); code == 0 && word; word = recipe_declare_word(p)) {
 		p->r->drops[p->r->drop_count].when = p->when;
 		code = parse_name(p, word, &p->r->drops[p->r->drop_count++].hf);
 	}
 	return code;
 }
 
-static struct recipe_line *new_line(struct parse *p, uint32_t parts)
+static struct recipe_line *new_line(struct recipe_parsing *p, uint32_t parts)
 {
 	struct recipe_line *line = &p->r->lines[p->r->line_count++];
 
@@ -306,19 +107,19 @@ static struct recipe_line *new_line(struct parse *p, uint32_t parts)
 }
 
 /* "NAME : SHAPE" */
-static int parse_shaped(struct parse *p, struct pattern *name, struct factors *shape)
+static int parse_shaped(struct recipe_parsing *p, struct pattern *name, struct factors *shape)
 {
-	int code = parse_name(p, next(p), name);
-	const char *colon = code == 0 ? next(p) : NULL;
+	int code = parse_name(p, recipe_declare_word(p), name);
+	const char *colon = code == 0 ? recipe_declare_word(p) : NULL;
 
 	if (code < 0)
 		return code;
 	if (!colon || strcmp(colon, ":") != 0)
-		return expected(p, "\":\" and a shape", colon);
+		return recipe_declare_expected(p, "\":\" and a shape", colon);
 	return factors_parse(p->rest, &p->r->words, shape, p->err);
 }
 
-static int parse_weave(struct parse *p)
+static int parse_weave(struct recipe_parsing *p)
 {
 	struct recipe_line *line;
 	int code = in_section(p);
@@ -332,7 +133,7 @@ static int parse_weave(struct parse *p)
 	return parse_shaped(p, &line->ms, &line->shape);
 }
 
-static int parse_of(struct parse *p)
+static int parse_of(struct recipe_parsing *p)
 {
 	struct recipe_line *line = p->r->line_count ? &p->r->lines[p->r->line_count - 1] : NULL;
 
@@ -342,9 +143,9 @@ static int parse_of(struct parse *p)
 	return parse_shaped(p, &line->parts[line->count - 1].hf, &line->parts[line->count - 1].shape);
 }
 
-static int parse_rename(struct parse *p, const char *hf)
+static int parse_rename(struct recipe_parsing *p, const char *hf)
 {
-	const char *ms = next(p);
+	const char *ms = recipe_declare_word(p);
 	struct recipe_line *line;
 	int code = in_section(p);
 
@@ -357,31 +158,30 @@ static int parse_rename(struct parse *p, const char *hf)
 	code = parse_name(p, hf, &line->parts[0].hf);
 	if (code == 0)
 		code = parse_name(p, ms, &line->ms);
-	return code == 0 ? at_end(p) : code;
+	return code == 0 ? recipe_declare_end(p) : code;
 }
 
 static const struct {
 	const char *word;
-	int (*parse)(struct parse *p);
+	int (*parse)(struct recipe_parsing *p);
 } statements[] = {
-	{ "family", parse_family }, { "model_type", parse_types }, { "number", parse_number }, { "flag", parse_flag },
-	{ "option", parse_option }, { "expect", parse_expect }, { "index", parse_index }, { "optimizer", parse_optimizer },
 	{ "extra", parse_extra }, { "names", parse_names }, { "drop", parse_drop }, { "weave", parse_weave }, { "of", parse_of },
 };
 
-static int parse_line(struct parse *p)
+static int parse_line(struct recipe_parsing *p)
 {
-	const char *word = next(p);
+	const char *word = recipe_declare_word(p);
+	int code;
 
 	if (!word || *word == '#')
 		return 0;
 	for (size_t i = 0; i < sizeof(statements) / sizeof(*statements); i++)
 		if (strcmp(word, statements[i].word) == 0)
 			return statements[i].parse(p);
-	return parse_rename(p, word);
+	return recipe_declare(p, word, &code) ? code : parse_rename(p, word);
 }
 
-static int parse_lines(struct parse *p, char *text)
+static int parse_lines(struct recipe_parsing *p, char *text)
 {
 	int code = 0;
 
@@ -415,7 +215,7 @@ static uint64_t count_of(const char *text, const char *separators)
 int recipe_parse(struct bytes text, struct arena *arena, struct recipe **out, struct error *err)
 {
 	struct recipe *r = arena_alloc(arena, 1, sizeof(*r));
-	struct parse p = { .r = r, .arena = arena, .err = err };
+	struct recipe_parsing p = { .r = r, .arena = arena, .err = err };
 	char *copy = arena_strndup(arena, text.len ? (const char *)text.ptr : "", text.len);
 	int code;
 
