@@ -21,16 +21,35 @@ void attr_status(const struct ops *ops, const struct tree_node *node, struct tex
 		status_json(ops->status, text);
 }
 
-static uint64_t size_of(const struct ops *ops, const struct tree_node *node)
+/* The texts have to be written for it. One that cannot be, because a source has changed, fails when it is opened. */
+static uint64_t size_of_tensor(const struct hub_node *at)
 {
+	struct arena *arena = arena_new();
+	const struct image *image;
+	struct error err;
+	uint64_t size = 0;
+
+	if (at->node->form == BROWSE_BIN)
+		size = at->node->tensor->bytes;
+	else if (arena && tensors_image(at->model, at->node, arena, &image, &err) == 0)
+		size = image->size;
+	arena_free(arena);
+	return size;
+}
+
+static uint64_t size_of(const struct ops *ops, const struct hub_node *at)
+{
+	const struct tree_node *node = at->node;
 	struct text text = TEXT_EMPTY;
 	char target[HUB_NAME];
 	uint64_t size;
 
 	if (node->kind == TREE_LINK)
 		return root_latest(ops->hub, target) ? strlen(target) : 0;
+	if (node->kind == TREE_TENSOR)
+		return size_of_tensor(at);
 	if (!attr_is_status(node))
-		return node->image ? node->image->size : 0;
+		return node->kind == TREE_IMAGE ? node->image->size : 0;
 	attr_status(ops, node, &text);
 	size = text.len;
 	text_free(&text);
@@ -83,7 +102,7 @@ double attr_of(const struct ops *ops, const struct hub_node *at, struct stat *st
 	bool changes = attr_is_status(at->node) || at->node->kind == TREE_LINK || root_is(ops->hub, at);
 
 	attr_describe(ops, at, st);
-	st->st_size = (off_t)size_of(ops, at->node);
+	st->st_size = (off_t)size_of(ops, at);
 	st->st_blocks = (st->st_size + 511) / 512;
 	return changes ? 0 : FOREVER;
 }

@@ -95,13 +95,23 @@ static size_t list_root(const struct listing *l, uint64_t i, size_t used)
 	return put(l, used, entry->name, &e, i);
 }
 
+/* A folder that is not made before somebody looks into it: nothing but its kind is told. */
+static size_t list_door(const struct listing *l, uint64_t i, size_t used)
+{
+	struct fuse_entry_param e = { .attr = { .st_ino = tensors_number(l->dir.model), .st_mode = S_IFDIR } };
+
+	return put(l, used, l->dir.tree->nodes[l->dir.node->first + (i - 2)].name, &e, i);
+}
+
 static size_t list_child(struct listing *l, uint64_t i, size_t used)
 {
 	struct hub_node at = l->dir;
 	struct fuse_entry_param e = { 0 };
 	size_t len;
 
-	at.node = &l->dir.model->tree.nodes[l->dir.node->first + (i - 2)];
+	at.node = &l->dir.tree->nodes[l->dir.node->first + (i - 2)];
+	if (at.node->kind == TREE_DOOR)
+		return list_door(l, i, used);
 	if (l->plus)
 		attr_entry(l->ops, &l->dir, &at, &e);
 	else

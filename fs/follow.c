@@ -55,7 +55,7 @@ static int read_source(struct look *look, struct error *err)
 /* Shows .gatherfs/, once more when a strategy has been found at last. */
 static int show_beside(struct follow *f, struct error *err)
 {
-	static const struct hub_as as = { ".gatherfs", NULL, { 0, "status", "status.json" } };
+	static const struct hub_as as = { ".gatherfs", NULL, { .status = "status", .status_json = "status.json" } };
 	struct hub_model *shown;
 	struct model *m;
 	int code;
@@ -83,7 +83,7 @@ static bool is_current(const struct follow_step *s, uint64_t ranks)
 static int build(struct look *look, const struct follow_step *s, struct hub_model **out, struct error *err)
 {
 	struct load_step step = { &look->ranks, &s->step, s->found->paths };
-	struct hub_as as = { .name = s->name, .step = &s->step };
+	struct hub_as as = { .name = s->name, .step = &s->step, .place = { .door = "tensors" } };
 	struct model *m;
 	int code;
 

@@ -30,6 +30,12 @@ struct hub {
 	void *tell_arg;
 };
 
+/* How many numbers a model takes. */
+static uint64_t numbers_of(const struct model *m)
+{
+	return m->tree.count + tensors_numbers(m);
+}
+
 /* The root folder of many and the link in it; what else is in it are models. */
 static int build_root(struct model *m, struct error *err)
 {
@@ -79,7 +85,7 @@ struct hub *hub_new(struct model *root, bool many, struct error *err)
 		hub_free(hub);
 		return NULL;
 	}
-	hub->next = HUB_ROOT + root->tree.count;
+	hub->next = HUB_ROOT + numbers_of(root);
 	return hub;
 }
 
@@ -151,6 +157,13 @@ static struct hub_model *new_model(struct hub *hub, struct model *model, const s
 	return m;
 }
 
+static void tell_tree(const struct hub *hub, struct hub_model *m, const struct tree *tree)
+{
+	for (uint32_t i = 0; i < tree->count; i++)
+		for (uint32_t c = 0; tree->nodes[i].kind == TREE_DIR && c < tree->nodes[i].count && atomic_load(&m->held) > 1; c++)
+			hub->tell(hub->tell_arg, tree->base + i, tree->nodes[tree->nodes[i].first + c].name);
+}
+
 /*
  * Has the kernel drop the names of a retired model, from the root of its tree on: a file that is in use keeps its folders, but without
  * its name it is forgotten as soon as it is closed. Stops when nobody but the keeper holds the model. The lock must not be held:
@@ -158,15 +171,15 @@ static struct hub_model *new_model(struct hub *hub, struct model *model, const s
  */
 static void tell(const struct hub *hub, struct hub_model *m)
 {
-	const struct tree *tree = &m->model->tree;
+	const struct tree *trees[] = { &m->model->tree, tensors_made(m->model) };
 
 	m->told++;
 	if (!hub->tell || atomic_load(&m->held) <= 1)
 		return;
 	hub->tell(hub->tell_arg, HUB_ROOT, m->name);
-	for (uint32_t i = 0; i < tree->count; i++)
-		for (uint32_t c = 0; c < tree->nodes[i].count && atomic_load(&m->held) > 1; c++)
-			hub->tell(hub->tell_arg, tree->base + i, tree->nodes[tree->nodes[i].first + c].name);
+	for (int k = 0; k < 2; k++)
+		if (trees[k])
+			tell_tree(hub, m, trees[k]);
 }
 
 static void let_go(struct hub *hub, struct hub_model *m)
@@ -182,7 +195,7 @@ struct hub_model *hub_show(struct hub *hub, struct model *model, const struct hu
 
 	if (!m)
 		return NULL;
-	hub->next += model->tree.count;
+	hub->next += numbers_of(model);
 	pthread_rwlock_wrlock(&hub->lock);
 	rc = make_room(hub);
 	if (rc == 0) {
@@ -313,9 +326,15 @@ int64_t hub_prune(struct hub *hub, int64_t now)
 	return next;
 }
 
-static bool take(struct hub_model *m, const struct tree_node *node, struct hub_node *out)
+/* The node of a model that has this number: the kernel can only know it if it was there before. */
+static bool take(struct hub_model *m, uint64_t number, struct hub_node *out)
 {
-	*out = (struct hub_node){ m, m->model, node };
+	const struct tree *tree = &m->model->tree;
+	const struct tree_node *node = tree_get(tree, number);
+
+	if (!node && (tree = tensors_made(m->model)))
+		node = tree_get(tree, number);
+	*out = (struct hub_node){ m, m->model, tree, node };
 	return node != NULL;
 }
 
@@ -323,14 +342,14 @@ bool hub_get(struct hub *hub, uint64_t number, struct hub_node *out)
 {
 	struct hub_model *m = NULL;
 
-	if (number - HUB_ROOT < hub->root.model->tree.count)
-		return take(&hub->root, &hub->root.model->tree.nodes[number - HUB_ROOT], out);
+	if (number - HUB_ROOT < numbers_of(hub->root.model))
+		return take(&hub->root, number, out);
 	pthread_rwlock_rdlock(&hub->lock);
 	int64_t i = place_of(hub, number);
-	if (i >= 0 && number - hub->list[i]->model->tree.base < hub->list[i]->model->tree.count && hold_living(hub->list[i]))
+	if (i >= 0 && number - hub->list[i]->model->tree.base < numbers_of(hub->list[i]->model) && hold_living(hub->list[i]))
 		m = hub->list[i];
 	pthread_rwlock_unlock(&hub->lock);
-	return m && take(m, tree_get(&m->model->tree, number), out);
+	return m && take(m, number, out);
 }
 
 void hub_forget(struct hub *hub, uint64_t number, uint64_t count)

@@ -43,6 +43,7 @@ struct hub_model {
 struct hub_node {
 	struct hub_model *of;
 	const struct model *model;
+	const struct tree *tree; /* that the node is of: the model's, or the one behind its door */
 	const struct tree_node *node;
 };
 

@@ -13,7 +13,8 @@ struct model *model_new(void)
 	m->arena = arena_new();
 	m->sources = source_list_new();
 	m->problems = problem_list_new();
-	if (m->arena && m->sources && m->problems)
+	m->tensors = tensors_new();
+	if (m->arena && m->sources && m->problems && m->tensors)
 		return m;
 	model_free(m);
 	return NULL;
@@ -23,6 +24,7 @@ void model_free(struct model *m)
 {
 	if (!m)
 		return;
+	tensors_free(m->tensors);
 	problem_list_free(m->problems);
 	source_list_free(m->sources);
 	arena_free(m->arena);

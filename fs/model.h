@@ -10,6 +10,7 @@
 
 #include "fs/problem.h"
 #include "fs/source.h"
+#include "fs/tensors.h"
 #include "fs/tree.h"
 #include "layout/checkpoint.h"
 #include "layout/strategy.h"
@@ -33,6 +34,7 @@ struct model {
 	struct checkpoint *checkpoint;       /* NULL for a unified directory that is shown file by file */
 	struct view view;                    /* with ".gatherfs/strategy.ckpt" when there is a strategy */
 	struct tree tree;                    /* of the view; tree_build() by whoever serves the model */
+	struct tensors *tensors;             /* what is behind its door; tensors_free() */
 
 	uid_t uid; /* what every node shows */
 	gid_t gid;

@@ -18,7 +18,9 @@
 struct file {
 	struct opened opened;
 	struct hub_node at;
-	struct text text; /* of a status file */
+	struct text text;          /* of a status file */
+	const struct image *image; /* of anything else */
+	struct arena *arena;       /* of an image that was made for this file */
 };
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -120,7 +122,17 @@ static void close_file(void *ops, struct opened *opened)
 
 	hub_drop(((struct ops *)ops)->hub, f->at.of, 1);
 	text_free(&f->text);
+	arena_free(f->arena);
 	free(f);
+}
+
+/* What a file of tensors/ holds. */
+static int make_image(struct file *f)
+{
+	struct error err;
+
+	f->arena = arena_new();
+	return f->arena ? tensors_image(f->at.model, f->at.node, f->arena, &f->image, &err) : -ENOMEM;
 }
 
 /* Opens `f`, whose node is known. The text of a status file is made now, to be kept until the file is closed. */
@@ -136,6 +148,9 @@ static int open_file(const struct ops *ops, struct file *f, struct fuse_file_inf
 	}
 	fi->noflush = 1;
 	fi->fh = (uintptr_t)f;
+	f->image = f->at.node->kind == TREE_IMAGE ? f->at.node->image : NULL;
+	if (f->at.node->kind == TREE_TENSOR)
+		return make_image(f);
 	return f->text.failed ? -ENOMEM : 0;
 }
 
@@ -180,8 +195,8 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 	const struct file *f = (const struct file *)(uintptr_t)fi->fh;
 
 	(void)ino;
-	if (f->at.node->image)
-		reply_read(ops->reply, req, &(struct reply_range){ f->at.model, f->at.node->image, (uint64_t)offset, size });
+	if (f->image)
+		reply_read(ops->reply, req, &(struct reply_range){ f->at.model, f->image, (uint64_t)offset, size });
 	else
 		read_status(req, &f->text, (uint64_t)offset, size);
 }

@@ -12,17 +12,22 @@ bool root_is(struct hub *hub, const struct hub_node *at)
 
 uint64_t root_number(const struct hub_node *at)
 {
-	return tree_number(&at->model->tree, at->node);
+	return tree_number(at->tree, at->node);
+}
+
+/* The root of a model's own tree. */
+static struct hub_node root_of(struct hub_model *m)
+{
+	return (struct hub_node){ m, m->model, &m->model->tree, m->model->tree.nodes };
 }
 
 struct hub_node root_parent(struct hub *hub, const struct hub_node *dir)
 {
-	struct hub_model *root = hub_root(hub);
-	const struct tree *tree = &dir->model->tree;
+	const struct hub_node up = { dir->of, dir->model, dir->tree, &dir->tree->nodes[dir->node->parent] };
 
-	if (dir->node == tree->nodes)
-		return (struct hub_node){ root, root->model, root->model->tree.nodes };
-	return (struct hub_node){ dir->of, dir->model, &tree->nodes[dir->node->parent] };
+	if (dir->node != dir->tree->nodes)
+		return up;
+	return root_of(dir->tree == &dir->model->tree ? hub_root(hub) : dir->of);
 }
 
 struct search {
@@ -48,17 +53,21 @@ static bool find_model(struct hub *hub, const char *name, struct hub_node *out)
 
 	hub_each(hub, match, &s);
 	if (s.found)
-		*out = (struct hub_node){ s.found, s.found->model, s.found->model->tree.nodes };
+		*out = root_of(s.found);
 	return s.found;
 }
 
-/* Everything but the models: the nodes of the tree that `dir` is in. */
-static const struct tree_node *find_node(struct hub *hub, const struct hub_node *dir, const char *name)
+/* Everything but the models: the nodes of the tree that `dir` is in. Behind a door is the root of another tree. */
+static void find_node(struct hub *hub, const struct hub_node *dir, const char *name, struct hub_node *out)
 {
-	const struct tree_node *node = tree_find(&dir->model->tree, dir->node, name);
+	const struct tree_node *node = tree_find(dir->tree, dir->node, name);
 	char target[HUB_NAME];
 
-	return node && node->kind == TREE_LINK && !root_latest(hub, target) ? NULL : node;
+	out->node = node && node->kind == TREE_LINK && !root_latest(hub, target) ? NULL : node;
+	if (node && node->kind == TREE_DOOR) {
+		out->tree = tensors_tree(dir->model);
+		out->node = out->tree ? out->tree->nodes : NULL;
+	}
 }
 
 bool root_child(struct hub *hub, const struct hub_node *dir, const char *name, struct hub_node *out)
@@ -67,7 +76,7 @@ bool root_child(struct hub *hub, const struct hub_node *dir, const char *name, s
 	if (strcmp(name, "..") == 0)
 		*out = root_parent(hub, dir);
 	else if (strcmp(name, ".") != 0)
-		out->node = find_node(hub, dir, name);
+		find_node(hub, dir, name, out);
 	if (!out->node)
 		return root_is(hub, dir) && find_model(hub, name, out);
 	hub_hold(hub, out->of, 1);

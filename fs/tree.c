@@ -12,20 +12,14 @@
 
 #define NAME_LONGEST 255 /* bytes, what Linux takes */
 
-/* A file to come, and while the tree is built a folder's part of the sorted paths. */
-struct file {
-	const char *path;
-	enum tree_kind kind;
-	const struct image *image;
-};
-
+/* While the tree is built, a folder's part of the sorted paths. */
 struct range {
 	uint64_t lo, hi;
 	uint64_t skip; /* bytes of the folder's own path, with the slash behind it */
 };
 
 struct build {
-	struct file *files;      /* [count], sorted by path */
+	struct tree_file *files; /* [count], sorted by path */
 	uint64_t count;
 	struct range *ranges;    /* [capacity] by node */
 	struct tree_node *nodes; /* [capacity] */
@@ -37,8 +31,8 @@ struct build {
 /* Bytes, but a slash comes before everything else: then all that is below a folder stands together. */
 static int compare_paths(const void *left, const void *right)
 {
-	const unsigned char *a = (const void *)((const struct file *)left)->path;
-	const unsigned char *b = (const void *)((const struct file *)right)->path;
+	const unsigned char *a = (const void *)((const struct tree_file *)left)->path;
+	const unsigned char *b = (const void *)((const struct tree_file *)right)->path;
 
 	while (*a && *a == *b)
 		a++, b++;
@@ -74,20 +68,11 @@ static int check_path(const char *path, uint64_t *names, struct error *err)
 	}
 }
 
-/* Collects the files and makes room for all nodes: at most one for each name of each path. */
-static int prepare(struct build *b, const struct view *view, const struct tree_place *place)
+/* Makes room for all nodes: at most one for each name of each path. */
+static int prepare(struct build *b)
 {
 	uint64_t names = 1;
 
-	b->files = reallocarray(NULL, view->count + 2, sizeof(*b->files));
-	if (!b->files)
-		return error_nomem(b->err);
-	for (uint64_t i = 0; i < view->count; i++)
-		b->files[b->count++] = (struct file){ view->files[i].path, TREE_IMAGE, view->files[i].image };
-	if (place->status)
-		b->files[b->count++] = (struct file){ place->status, TREE_STATUS, NULL };
-	if (place->status_json)
-		b->files[b->count++] = (struct file){ place->status_json, TREE_STATUS_JSON, NULL };
 	for (uint64_t i = 0; i < b->count; i++) {
 		int rc = check_path(b->files[i].path, &names, b->err);
 
@@ -106,7 +91,7 @@ static int prepare(struct build *b, const struct view *view, const struct tree_p
 /* Adds the child of `parent` that the paths [lo, hi) lie in; `len` bytes of each, after the parent's, are its name. */
 static int add_child(struct build *b, uint32_t parent, struct range at, uint64_t len)
 {
-	const struct file *f = &b->files[at.lo];
+	const struct tree_file *f = &b->files[at.lo];
 	bool folder = f->path[at.skip + len] == '/';
 	const char *name = arena_strndup(b->arena, f->path + at.skip, len);
 
@@ -114,11 +99,12 @@ static int add_child(struct build *b, uint32_t parent, struct range at, uint64_t
 		return error_nomem(b->err);
 	if (!folder && at.hi - at.lo > 1)
 		return error_set(b->err, -EINVAL, "two files would be shown as \"%s\"", f->path);
-	b->nodes[b->used] = (struct tree_node){ .name = name, .parent = parent, .kind = folder ? TREE_DIR : f->kind,
-						.image = folder ? NULL : f->image };
+	b->nodes[b->used] = (struct tree_node){ .name = name, .parent = parent, .kind = folder ? TREE_DIR : f->kind, .form = f->form };
+	if (!folder)
+		b->nodes[b->used].image = f->image;
 	b->ranges[b->used++] = (struct range){ at.lo, at.hi, at.skip + len + 1 };
 	b->nodes[parent].count++;
-	b->nodes[parent].folders += folder;
+	b->nodes[parent].folders += folder || f->kind == TREE_DOOR;
 	return 0;
 }
 
@@ -178,28 +164,52 @@ static int finish(struct build *b, uint64_t base, struct tree *out)
 	memcpy(nodes, b->nodes, b->used * sizeof(*nodes));
 	*out = (struct tree){ .nodes = nodes, .count = (uint32_t)b->used, .base = base };
 	for (uint32_t i = 0; i < out->count; i++)
-		out->bytes += nodes[i].image ? nodes[i].image->size : 0;
+		out->bytes += nodes[i].kind == TREE_IMAGE ? nodes[i].image->size : 0;
 	return 0;
 }
 
-int tree_build_at(const struct view *view, const struct tree_place *place, struct arena *arena, struct tree *out, struct error *err)
+int tree_build_files(struct tree_file *files, uint64_t count, uint64_t base, struct arena *arena, struct tree *out, struct error *err)
 {
-	struct build b = { .arena = arena, .err = err };
-	int rc = prepare(&b, view, place);
+	struct build b = { .files = files, .count = count, .arena = arena, .err = err };
+	int rc = prepare(&b);
 
 	if (rc == 0)
 		rc = build(&b);
 	if (rc == 0)
-		rc = finish(&b, place->base, out);
-	free(b.files);
+		rc = finish(&b, base, out);
 	free(b.ranges);
 	free(b.nodes);
 	return rc;
 }
 
+int tree_build_at(const struct view *view, const struct tree_place *place, struct arena *arena, struct tree *out, struct error *err)
+{
+	const struct tree_file own[] = {
+		{ .path = place->status, .kind = TREE_STATUS },
+		{ .path = place->status_json, .kind = TREE_STATUS_JSON },
+		{ .path = place->door, .kind = TREE_DOOR },
+	};
+	struct tree_file *files = reallocarray(NULL, view->count + 3, sizeof(*files));
+	uint64_t count = 0;
+	int rc;
+
+	if (!files)
+		return error_nomem(err);
+	for (; count < view->count; count++)
+		files[count] = (struct tree_file){ .path = view->files[count].path, .kind = TREE_IMAGE, .image = view->files[count].image };
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+		if (own[i].path)
+			files[count++] = own[i];
+	rc = tree_build_files(files, count, place->base, arena, out, err);
+	free(files);
+	return rc;
+}
+
 int tree_build(const struct view *view, uint64_t base, struct arena *arena, struct tree *out, struct error *err)
 {
-	return tree_build_at(view, &(struct tree_place){ base, ".gatherfs/status", ".gatherfs/status.json" }, arena, out, err);
+	const struct tree_place place = { base, ".gatherfs/status", ".gatherfs/status.json", "tensors" };
+
+	return tree_build_at(view, &place, arena, out, err);
 }
 
 const struct tree_node *tree_get(const struct tree *tree, uint64_t ino)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "layout/browse.h"
 #include "layout/view.h"
 
 enum tree_kind {
@@ -21,6 +22,8 @@ enum tree_kind {
 	TREE_IMAGE,       /* a file of the view */
 	TREE_STATUS,      /* a text made at each open */
 	TREE_STATUS_JSON, /* likewise */
+	TREE_TENSOR,      /* a tensor, in one of the forms of browse.h; made when it is asked for */
+	TREE_DOOR,        /* the folder tensors/, which is a tree of its own (tensors.h) */
 	TREE_LINK,        /* a symbolic link, whose target is asked for each time; only hub.c makes it */
 };
 
@@ -30,7 +33,11 @@ struct tree_node {
 	uint32_t parent;       /* place of the folder it is in; the root's is itself */
 	uint32_t first, count; /* TREE_DIR: its children are nodes[first .. first + count) */
 	uint32_t folders;      /* TREE_DIR: how many of them are folders */
-	const struct image *image; /* TREE_IMAGE */
+	union {
+		const struct image *image;   /* TREE_IMAGE */
+		const struct tensor *tensor; /* TREE_TENSOR */
+	};
+	enum browse_kind form; /* TREE_TENSOR */
 };
 
 struct tree {
@@ -40,17 +47,30 @@ struct tree {
 	uint64_t bytes; /* of all images together */
 };
 
-/* Where a tree stands: its first number, and the paths of its status files, NULL for a tree that has none. */
+/* Where a tree stands: its first number, and the paths of its status files and of its door, NULL for a tree that has none. */
 struct tree_place {
 	uint64_t base;
-	const char *status, *status_json;
+	const char *status, *status_json, *door;
+};
+
+/* A file to come. */
+struct tree_file {
+	const char *path;
+	enum tree_kind kind;
+	union {
+		const struct image *image;
+		const struct tensor *tensor;
+	};
+	enum browse_kind form;
 };
 
 /*
  * Makes the tree of `view` in `arena`. -EINVAL for a path that cannot be a file's, or a name that is taken twice; -ENOMEM.
- * tree_build() is for a view that is a whole mount, with the status in .gatherfs/.
+ * tree_build() is for a view that is a whole mount, with the status in .gatherfs/ and a door; tree_build_files() is for any files [count],
+ * which it sorts.
  */
 int tree_build_at(const struct view *view, const struct tree_place *place, struct arena *arena, struct tree *out, struct error *err);
+int tree_build_files(struct tree_file *files, uint64_t count, uint64_t base, struct arena *arena, struct tree *out, struct error *err);
 int tree_build(const struct view *view, uint64_t base, struct arena *arena, struct tree *out, struct error *err);
 
 /* The node with the kernel's number `ino`, or NULL. */

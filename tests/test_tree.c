@@ -11,6 +11,14 @@
 #define FILES 8
 #define BASE 1000
 
+/* Without a door, which is in every tree that has one and nothing more. */
+static int build_tree(const struct view *view, uint64_t base, struct arena *arena, struct tree *out, struct error *err)
+{
+	const struct tree_place place = { .base = base, .status = ".gatherfs/status", .status_json = ".gatherfs/status.json" };
+
+	return tree_build_at(view, &place, arena, out, err);
+}
+
 static int build(const char *const *paths, struct arena *arena, struct tree *tree, struct error *err)
 {
 	static struct image images[FILES];
@@ -21,7 +29,7 @@ static int build(const char *const *paths, struct arena *arena, struct tree *tre
 		images[view.count].size = view.count + 1;
 		files[view.count] = (struct view_file){ paths[view.count], &images[view.count] };
 	}
-	return tree_build(&view, BASE, arena, tree, err);
+	return build_tree(&view, BASE, arena, tree, err);
 }
 
 /* "name/ name name" of a folder. */
@@ -164,5 +172,20 @@ Test(tree, refused)
 	struct tree tree;
 
 	cr_assert_eq(build(longest, arena, &tree, &err), 0, "%s", err.msg);
+	arena_free(arena);
+}
+
+Test(tree, door)
+{
+	struct arena *arena = arena_new();
+	struct view view = { 0 };
+	struct tree tree;
+	struct error err = { "" };
+	const struct tree_node *door;
+
+	cr_assert_eq(tree_build(&view, BASE, arena, &tree, &err), 0, "%s", err.msg);
+	door = tree_find(&tree, &tree.nodes[0], "tensors");
+	cr_assert(door && door->kind == TREE_DOOR);
+	cr_assert_eq(tree.nodes[0].folders, 2, "a door is a folder to whoever counts links");
 	arena_free(arena);
 }

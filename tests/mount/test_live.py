@@ -447,7 +447,7 @@ def read_latest(root):
         return False
     step = int(os.path.basename(os.readlink(f"/proc/self/fd/{folder}")).split("_")[-1].split()[0])
     tensors = {}
-    for name in os.listdir(folder):  # nothing may go wrong here: the folder is open
+    for name in set(os.listdir(folder)) - {"tensors"}:  # nothing may go wrong here: the folder is open
         with open(os.open(name, os.O_RDONLY, dir_fd=folder), "rb") as f:
             time.sleep(random.uniform(0, 0.02))
             if name.startswith("model-"):

@@ -30,7 +30,7 @@ def test_shown_byte_for_byte(tmp):
     for hf in (False, True):
         source, _ = unified(f"{tmp}/{hf}", hf)
         with lib.Mount(source) as root:
-            lib.equal(sorted(n for n in os.listdir(root) if n != ".gatherfs"), sorted(os.listdir(source)), "names")
+            lib.equal(sorted(n for n in os.listdir(root) if n not in (".gatherfs", "tensors")), sorted(os.listdir(source)), "names")
             for name in os.listdir(source):
                 lib.need(lib.read(f"{root}/{name}") == lib.read(f"{source}/{name}"), f"{name} differs")
                 lib.equal(os.stat(f"{root}/{name}").st_size, os.stat(f"{source}/{name}").st_size, f"{name}: size")
@@ -39,7 +39,7 @@ def test_shown_byte_for_byte(tmp):
 def test_one_file(tmp):
     source, whole = unified(tmp, parts=1)
     with lib.Mount(f"{source}/part0.safetensors") as root:
-        lib.equal(sorted(os.listdir(root)), [".gatherfs", "part0.safetensors"], "root")
+        lib.equal(sorted(os.listdir(root)), [".gatherfs", "part0.safetensors", "tensors"], "root")
         lib.same_tensors(lib.tensors_of(root), whole)
 
 
@@ -75,7 +75,7 @@ def test_with(tmp):
     with open(f"{tmp}/with/huge.txt", "wb") as f:
         f.truncate((64 << 20) + 1)
     with lib.Mount(source, f"with={tmp}/with", f"with={tmp}/more") as root:
-        own = [".gatherfs", "hyper_param.safetensors", "model-00001-of-00001.safetensors", "param_name_map.json"]
+        own = [".gatherfs", "hyper_param.safetensors", "model-00001-of-00001.safetensors", "param_name_map.json", "tensors"]
         lib.equal(sorted(os.listdir(root)), sorted(own + shown + ["extra.json"]), "root")
         for name in shown:
             lib.equal(lib.read(f"{root}/{name}").decode(), f"of with: {name}", name)
@@ -90,7 +90,7 @@ def test_mount_of_a_mount(tmp):
     with lib.Mount(model.save(f"{tmp}/checkpoint"), "part_size=700") as inner:
         with lib.Mount(inner) as root:
             for name in os.listdir(inner):
-                if name != ".gatherfs":
+                if name not in (".gatherfs", "tensors"):
                     lib.need(lib.read(f"{root}/{name}") == lib.read(f"{inner}/{name}"), f"{name} differs")
         with lib.Mount(inner, "index=hf") as root:
             lib.same_tensors(lib.tensors_of(root), model.whole())

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tensors/: every tensor as files in folders, compared with numpy's reading of the same model."""
+import glob
+import json
+import os
+import subprocess
+import threading
+
+import numpy as np
+
+from mount import lib
+from ref import sharded
+
+UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+SAME = {"BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I16": np.int16, "U32": np.uint32, "I32": np.int32,
+        "U64": np.uint64, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64, "C64": np.complex64}
+
+
+def mounted(tmp, *options):
+    model = sharded.small()
+    model.save_strategy(f"{tmp}/strategy")
+    return model, lib.Mount(model.save(f"{tmp}/checkpoint"), *options)
+
+
+def path_of(root, name):
+    return f"{root}/tensors/{name.replace('.', '/')}"
+
+
+def test_every_form(tmp):
+    model, mount = mounted(tmp)
+    with mount as root:
+        tensors = {**model.whole(), **model.hyper()}
+        lib.need(len(tensors) > 4, "a weak test")
+        for name, (dtype, shape, data) in tensors.items():
+            path = path_of(root, name)
+            lib.need(lib.read(f"{path}.bin") == data, f"{name}.bin")
+            array = np.load(f"{path}.npy", mmap_mode="r")
+            lib.need(array.tobytes() == data, f"{name}.npy: bytes")
+            if dtype in SAME:
+                lib.equal((array.dtype, array.shape), (np.dtype(SAME[dtype]), tuple(shape)), f"{name}.npy")
+            del array  # its mapping keeps the mount busy
+            told = json.loads(lib.read(f"{path}.json"))
+            lib.equal((told["name"], told["dtype"], told["shape"], told["bytes"]), (name, dtype, list(shape), len(data)), f"{name}.json")
+            for part in told["parts"]:
+                with open(part["file"], "rb") as f:
+                    for r in part["ranges"]:
+                        f.seek(r["offset"])
+                        lib.equal(len(f.read(r["bytes"])), r["bytes"], f"{name}: a range of {part['file']}")
+            text = lib.read(f"{path}.txt").decode()
+            lib.need(f"name      {name}\n" in text and f"shape     {list(shape)}\n" in text, f"{name}.txt: {text}")
+        files = [p for p in glob.glob(f"{root}/tensors/**", recursive=True) if os.path.isfile(p)]
+        lib.equal(len(files), 4 * len(tensors), "files")
+
+
+def test_parts_hold_the_tensor(tmp):
+    """The parts of NAME.json are enough for another tool to gather the tensor by itself."""
+    model, mount = mounted(tmp)
+    with mount as root:
+        for name, (dtype, shape, data) in model.whole().items():
+            told = json.loads(lib.read(f"{path_of(root, name)}.json"))
+            count = int(np.prod(shape))
+            if not count or len(data) % count or len(data) // count not in UNSIGNED:
+                continue
+            whole = np.zeros(shape, UNSIGNED[len(data) // count])
+            for part in told["parts"]:
+                raw = b"".join(lib.read(part["file"])[r["offset"]:r["offset"] + r["bytes"]] for r in part["ranges"])
+                box = tuple(slice(s, s + c) for s, c in zip(part["start"], part["count"]))
+                whole[box] = np.frombuffer(raw, whole.dtype).reshape(part["count"])
+            lib.need(whole.tobytes() == data, f"{name}: gathered by NAME.json")
+
+
+def test_sizes_are_exact(tmp):
+    """What stat says is what reading gives, so that tar, rsync and cp take all of it."""
+    _, mount = mounted(tmp)
+    with mount as root:
+        for folder, folders, files in os.walk(f"{root}/tensors"):
+            lib.equal(os.stat(folder).st_nlink, 2 + len(folders), f"{folder}: links")
+            for name in files:
+                lib.equal(os.stat(f"{folder}/{name}").st_size, len(lib.read(f"{folder}/{name}")), f"{folder}/{name}: size")
+                lib.need(not name.endswith(".safetensors"), name)
+        subprocess.run(["tar", "-cf", f"{tmp}/all.tar", "-C", root, "tensors"], check=True)
+        os.mkdir(f"{tmp}/out")
+        subprocess.run(["tar", "-xf", f"{tmp}/all.tar", "-C", f"{tmp}/out"], check=True)
+        subprocess.run(["cp", "-a", f"{root}/tensors", f"{tmp}/copy"], check=True)
+        for copy in (f"{tmp}/out/tensors", f"{tmp}/copy"):
+            lib.equal(subprocess.run(["diff", "-r", f"{root}/tensors", copy]).returncode, 0, copy)
+            subprocess.run(["chmod", "-R", "u+w", copy], check=True)
+
+
+def test_root_is_the_parent(tmp):
+    _, mount = mounted(tmp)
+    with mount as root:
+        for path in (f"{root}/tensors", *glob.glob(f"{root}/tensors/*/")):
+            lib.equal(os.stat(f"{path}/..").st_ino, os.stat(os.path.dirname(path.rstrip("/"))).st_ino, f"{path}/..")
+        listed = {e.name: e.inode() for e in os.scandir(root)}
+        lib.equal(listed["tensors"], os.stat(f"{root}/tensors").st_ino, "inode in the listing")
+        lib.need(not os.path.exists(f"{root}/tensors/nothing.txt"), "a name that is not there")
+
+
+def test_first_looks_at_once(tmp):
+    """The tree is made once, whoever comes first."""
+    _, mount = mounted(tmp)
+    with mount as root:
+        seen = []
+        threads = [threading.Thread(target=lambda: seen.append(sorted(os.listdir(f"{root}/tensors")))) for _ in range(16)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        lib.need(len(seen) == 16 and all(names == seen[0] for names in seen) and seen[0], "listings differ")
+
+
+def test_a_source_that_changed(tmp):
+    """A text cannot be written without its values: opening it fails, and nothing else does."""
+    model, mount = mounted(tmp)
+    with mount as root:
+        name, _ = sorted(model.whole().items())[0]
+        part = json.loads(lib.read(f"{path_of(root, name)}.json"))["parts"][0]
+        os.truncate(part["file"], 100)
+        try:
+            lib.read(f"{path_of(root, name)}.txt")
+            lib.need(False, "the text of a truncated source could be read")
+        except OSError:
+            pass
+        lib.need(os.listdir(f"{root}/tensors"), "the folder is gone")
+
+
+def test_steps(tmp):
+    """Each step of a training has its own."""
+    model = sharded.small()
+    model.save_strategy(f"{tmp}/strategy")
+    with lib.Mount(model.save(f"{tmp}/checkpoint"), "steps=all") as root:
+        step = f"{root}/latest"
+        for name, (_, _, data) in model.whole().items():
+            lib.need(lib.read(f"{path_of(step, name)}.bin") == data, f"{name}.bin")
+
+
+if __name__ == "__main__":
+    lib.main()
