@@ -121,5 +121,180 @@ def test_deepseek_v3(tmp):
     both_ways(tmp, random.Random(SEED), "deepseek_v3")
 
 
+def tiny(kind="llama", **fixed):
+    return Family(random.Random(SEED), kind, "BF16", **fixed)
+
+
+def test_a_model_is_told_by_hand(tmp):
+    """No config.json: model= and set= say what is needed; what is missing is named."""
+    family = tiny(num_hidden_layers=2, tie_word_embeddings=False, attention_bias=False, mlp_bias=False)
+    source = save_hf(f"{tmp}/hf", family)
+    os.remove(f"{source}/config.json")
+    want = as_files(family.legacy(True), "BF16")
+    said = ["model=llama", "set=num_hidden_layers=2", "set=qkv_concat=true"]
+    heads = [f"set={k}={family.config[k]}" for k in ("num_attention_heads", "num_key_value_heads")]
+    shows(source, want, "names=legacy", *said, *heads, f"set=head_dim={family.dim}")
+    lib.refused_mount(source, "names=legacy", parts=["config.json", "model=", "llama, qwen2, qwen3", "recipe=FILE"])
+    lib.refused_mount(source, "names=legacy", "model=llama", parts=["num_hidden_layers is needed"])
+    shows(source, want, "names=legacy", *said, f"set=head_dim={family.dim}")  # the shapes tell the rest
+    lib.refused_mount(source, "names=legacy", *said, parts=["num_attention_heads is needed", "set=num_attention_heads="])
+    lib.refused_mount(source, "names=legacy", "model=lama", parts=["model=lama", "there are deepseek_v3, llama"])
+    lib.refused_mount(source, "names=legacy", "set=model_type=gpt", parts=["model_type \"gpt\""])
+    shows(source, want, "names=legacy", "set=model_type=llama", *said[1:], *heads, f"set=head_dim={family.dim}")
+
+
+def test_what_config_says(tmp):
+    family = tiny(num_hidden_layers=2, tie_word_embeddings=False)
+    source = save_hf(f"{tmp}/hf", family)
+    for text, *parts in (("[]", "expected an object"), ("{", "config.json"), ('{"model_type": "llama", "num_hidden_layers": "two"}', "num_hidden_layers", "two"),
+                         ('{"model_type": "llama", "num_hidden_layers": 2.5}', "num_hidden_layers"), ('{"model_type": 1}', "model_type"),
+                         ('{"model_type": "llama", "tie_word_embeddings": 1}', "tie_word_embeddings: expected true or false, found 1"),
+                         (json.dumps({**family.config, "num_attention_heads": 7, "num_key_value_heads": 2, "head_dim": 4}), "7 / 2")):
+        lib.write(f"{source}/config.json", text)
+        lib.refused_mount(source, "names=legacy", "set=qkv_concat=true", parts=parts)
+    lib.write(f"{source}/config.json", json.dumps({**family.config, "head_dim": None, "hidden_size": family.dim * family.config["num_attention_heads"]}))
+    shows(source, as_files(family.legacy(), "BF16"), "names=legacy")
+
+
+def test_optimizer_state(tmp):
+    """It follows its parameter among MindSpore's names, fused and split, and has none of Hugging Face's; counters likewise."""
+    family = tiny("qwen3", tie_word_embeddings=False)
+    train, infer = as_files(family.mcore_train(), "BF16"), as_files(family.mcore(), "BF16")
+    state = lambda tensors: {p + n: (d, s, bytes(255 - b for b in data)) for n, (d, s, data) in tensors.items() for p in ("adam_m.", "adam_v.")}
+    config, counters = with_config(tmp, family), {"global_step": ("I32", [1], b"\1\0\0\0")}
+    source = save_ms(f"{tmp}/ms", {**train, **state(train), **counters})
+    shows(source, {**infer, **state(infer), **counters}, "names=mcore", config)
+    warnings = shows(source, as_files(family.hf, "BF16"), "names=hf", config, index="hf")
+    lib.equal(len(warnings), 2, "warnings")
+    lib.need(f"and {2 * len(train) - 1} more are left out: optimizer state" in " ".join(warnings), str(warnings))
+    lib.need("global_step is left out" in " ".join(warnings), str(warnings))
+    shows(save_ms(f"{tmp}/infer", {**infer, **state(infer)}), {**train, **state(train)}, "names=mcore-train", config)
+    del infer["decoder.layers.0.self_attention.linear_k.weight"]
+    lib.refused_mount(save_ms(f"{tmp}/less", {**as_files(family.mcore(), "BF16"), **state(infer)}), "names=mcore-train", config,
+                      parts=["adam_m.model.layers.0.self_attn.k_proj.weight", "is missing", "adam_m.decoder.layers.0.self_attention.linear_qkv.weight"])
+
+
+def test_what_is_left_out(tmp):
+    """Copies and tables that MindSpore's names have no place for are left out, with a warning; a tied head may be there or not."""
+    family = tiny(num_hidden_layers=2, tie_word_embeddings=True)
+    more = {"lm_head.weight": ("BF16", [1, 2], b"abcd"), "model.layers.1.self_attn.rotary_emb.inv_freq": ("F32", [1], b"abcd")}
+    source = save_hf(f"{tmp}/hf", family, tensors={**as_files(family.hf, "BF16"), **more})
+    warnings = shows(source, as_files(family.legacy(), "BF16"), "names=legacy")
+    lib.need(len(warnings) == 1 and "1 more are left out" in warnings[0], str(warnings))
+    deep = tiny("deepseek_v3", num_nextn_predict_layers=1, num_hidden_layers=2)
+    more = {f"model.layers.2.{n}": ("BF16", [1], b"ab") for n in ("embed_tokens.weight", "shared_head.head.weight", "shared_head.norm.weight")}
+    source = save_hf(f"{tmp}/deep", deep, tensors={**as_files(deep.hf, "BF16"), **more})
+    lib.need("2 more are left out" in shows(source, as_files(deep.mcore(), "BF16"), "names=mcore")[0], "no warning")
+    lib.refused_mount(source, "names=mcore", "set=num_nextn_predict_layers=0", parts=["model.layers.2.", "matches no line"])
+
+
+def test_refused(tmp):
+    """A checkpoint must be what the recipe says, to the last tensor."""
+    family = tiny(num_hidden_layers=2, tie_word_embeddings=False, attention_bias=False, mlp_bias=False)
+    whole = as_files(family.hf, "BF16")
+    some = "model.layers.1.mlp.up_proj.weight"
+    shape = whole[some][1]
+    for change, *parts in (({"model.layers.2.mlp.up_proj.weight": whole[some]}, "model.layers.2.mlp.up_proj.weight", "matches no line", "21 of 22"),
+                           ({"model.layers.01.mlp.up_proj.weight": whole[some]}, "model.layers.01.", "matches no line"),
+                           ({some: None}, some, "is missing", "llama"), ({"lm_head.weight": None}, "lm_head.weight", "is missing"),
+                           ({"x": whole[some]}, "tensor \"x\" matches no line"), ({n: None for n in list(whole)[1:]} | {list(whole)[0]: None, "x": whole[some]}, "no tensor", "\"x\""),
+                           ({some: ("BF16", [shape[0] + 1, shape[1]], bytes(2 * (shape[0] + 1) * shape[1]))}, some, "axis 0", f"f {shape[0]}"),
+                           ({some: ("BF16", [shape[0] * shape[1]], whole[some][2])}, some, "1 axes, expected 2"),
+                           ({some: ("F16", *whole[some][1:])}, some, "F16", "BF16"),
+                           ({some: ("F8_E4M3", shape, bytes(shape[0] * shape[1]))}, some, "F8_E4M3", "BF16 copy")):
+        tensors = {n: t for n, t in {**whole, **change}.items() if t}
+        save_hf(f"{tmp}/bad", family, files=1, tensors=tensors)
+        lib.refused_mount(f"{tmp}/bad", "names=legacy", "set=qkv_concat=true", parts=["names=legacy", *parts])
+    source = save_hf(f"{tmp}/hf", family)
+    lib.refused_mount(source, "names=mcore", parts=["recipe \"llama\" has no mcore names"])
+    lib.refused_mount(source, "names=legacy", f"set=num_key_value_heads={2 * family.config['num_attention_heads']}", parts=["no whole number"])
+    for option, *parts in (("names=ms", "keep, hf, legacy"), ("set=x", "KEY=VALUE"), ("set==x", "KEY=VALUE"), ("model=", "llama"), ("model=llama", "needs names="),
+                           (f"recipe={tmp}/r", "needs names="), ("set=a=b", "needs names=")):
+        lib.refused_mount(source, *([option] if option.startswith("names") or "needs names=" in parts else ["names=hf", option]), parts=parts, code=2)
+
+
+def test_shapes_of_fused_tensors(tmp):
+    family = tiny(num_hidden_layers=1, tie_word_embeddings=False, attention_bias=False, mlp_bias=False, num_attention_heads=6, num_key_value_heads=3)
+    config = with_config(tmp, family)
+    fused = as_files(family.legacy(True), "BF16")
+    lib.refused_mount(save_ms(f"{tmp}/ms", fused), "names=hf", config, "set=num_attention_heads=9", f"set=head_dim={family.dim}",
+                      parts=["w_qkv", "axis 0", "groups 3, queries 3", f"dim {family.dim}"])
+    name = "model.layers.0.feed_forward.w_gate_hidden.weight"
+    _, (rows, columns), data = fused[name]
+    odd = {**fused, name: ("BF16", [rows - 1, columns], data[2 * columns:])}
+    lib.refused_mount(save_ms(f"{tmp}/odd", odd), "names=hf", config, parts=[name, "axis 0", f"{rows - 1} elements"])
+
+
+def test_same_strategy(tmp):
+    """to=same: what is only renamed is cut as the source is; what is made of others is in no strategy."""
+    family = tiny("qwen3")
+    model = cut(random.Random(SEED), family, family.mcore())
+    model.save_strategy(f"{tmp}/strategy")
+    source, config = model.save(f"{tmp}/checkpoint"), with_config(tmp, family)
+    want = sharded.Model()
+    back = {id(a): n for n, a in family.hf.items()}
+    names = {n: back[id(a)] for n, a in family.mcore().items()}
+    want.full = {names[n]: t for n, t in model.full.items()}
+    want.layouts = {(s, names[n]): la for (s, n), la in model.layouts.items()}
+    ranks_show(source, want, "names=hf", "to=same", config)
+    lib.refused_mount(source, "names=mcore-train", "to=same", config, parts=["to=same", "linear_", "name a target strategy"])
+
+
+def test_own_recipe(tmp):
+    """A family of one's own: concatenation on the last axis, stacking, a transposition, four in one."""
+    text = """# of one's own
+family toy
+number heads heads
+index layer 1 3
+index head 0 heads
+names legacy
+layer.{layer}.bias ms.{layer}.bias
+weave ms.all : x (a+b y)
+of a : x (a y)
+of b : x (b y)
+weave ms.{layer}.stack : head o (i 1+1+1+1)
+of layer.{layer}.{head}.q : i o
+of layer.{layer}.{head}.k : o i
+of layer.{layer}.{head}.v : i o
+of layer.{layer}.{head}.g : (i o)
+"""
+    rng = np.random.default_rng(SEED)
+    hf, ms, heads = {"a": rng.integers(0, 1 << 16, (3, 4), np.uint16), "b": rng.integers(0, 1 << 16, (3, 10), np.uint16)}, {}, 3
+    ms["ms.all"] = np.concatenate([hf["a"], hf["b"]], axis=1)
+    for layer in (1, 2):
+        hf[f"layer.{layer}.bias"] = ms[f"ms.{layer}.bias"] = rng.integers(0, 1 << 16, (), np.uint16)
+        whole = rng.integers(0, 1 << 16, (heads, 2, 5, 4), np.uint16)
+        ms[f"ms.{layer}.stack"] = whole.reshape(heads, 2, 20)
+        for h in range(heads):
+            q, k, v, g = np.moveaxis(whole[h], 2, 0)
+            hf.update({f"layer.{layer}.{h}.q": q.T, f"layer.{layer}.{h}.k": k, f"layer.{layer}.{h}.v": v.T, f"layer.{layer}.{h}.g": g.T.reshape(-1)})
+    hf, ms = as_files(hf, "BF16"), as_files(ms, "BF16")
+    text = text.replace("number heads heads", "number heads heads\nnumber a | 2\nnumber b | 5")
+    option = "recipe=" + lib.write(f"{tmp}/toy.recipe", text)
+    shows(save_ms(f"{tmp}/hf", hf), ms, "names=legacy", option, "set=heads=3")
+    shows(save_ms(f"{tmp}/ms", ms), hf, "names=hf", option, "set=heads=3", "model=toy", index="hf")
+    lib.refused_mount(f"{tmp}/ms", "names=hf", option, "set=heads=3", "model=llama", parts=["toy.recipe", "model=llama"])
+    lib.refused_mount(f"{tmp}/ms", "names=hf", option, "set=heads=2", parts=["axis 0", "stack"])
+    lib.write(f"{tmp}/bad.recipe", text + "of x : i\n")
+    lib.refused_mount(f"{tmp}/ms", "names=hf", f"recipe={tmp}/bad.recipe", parts=["bad.recipe", "line", "too many"])
+    lib.refused_mount(f"{tmp}/ms", "names=hf", f"recipe={tmp}/none", parts=["none", "No such file"])
+
+
+def test_with_rename_and_filter(tmp):
+    """filter= goes by the source's names, rename= by the new ones; small files come along; a directory that is right is shown anew."""
+    family = tiny("qwen2", tie_word_embeddings=False)
+    train = as_files(family.mcore(), "BF16")
+    source = save_ms(f"{tmp}/ms", {**train, "adam_m.x": ("U8", [1], b"x")})
+    config, rules = with_config(tmp, family), "rename=" + lib.write(f"{tmp}/rules", "^model\\. m.\n")
+    hf = as_files(family.hf, "BF16")
+    want = {n.replace("model.", "m.", 1) if n.startswith("model.") else n: t for n, t in hf.items()}
+    shows(source, want, "names=hf", "filter=adam_m", config, rules, index="hf")
+    lib.refused_mount(source, "names=hf", "filter=embedding", config, parts=["adam_m.x", "matches no line"])
+    lib.refused_mount(source, "names=hf", "filter=adam_", "filter=embedding", config, parts=["embedding.word_embeddings.weight", "is missing"])
+    with lib.Mount(source, "names=hf", "filter=adam_", config, "index=ms") as root:
+        lib.same_tensors(lib.tensors_of(root), hf)
+        lib.need("param_name_map.json" in os.listdir(root) and "config.json" in os.listdir(root), "files")
+
+
 if __name__ == "__main__":
     lib.main()
