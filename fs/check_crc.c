@@ -33,12 +33,13 @@ static int verify_mapped(struct bytes file, void *arg)
 	return ckpt_verify(file, &ckpt, v->err) < 0 ? -EBADMSG : 0;
 }
 
-static int verify_ckpt(const struct source *source, struct arena *arena, struct error *err)
+static int verify_ckpt(const struct source *source, struct arena *arena, struct progress *progress, struct error *err)
 {
 	struct error why = { "" };
 	struct verifying v = { arena, &why };
 	int code = mapped_call(source, verify_mapped, &v, err);
 
+	progress_add(progress, source->stamp.size);
 	return code < 0 && why.msg[0] ? error_set(err, code, "%s: %s", source->path, why.msg) : code;
 }
 
@@ -47,52 +48,62 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct safetensors_entry *)a)->name, ((const struct safetensors_entry *)b)->name);
 }
 
-static int add_tensor(const struct source *source, const struct safetensors_entry *e, uint64_t start, uint8_t *window, uLong *crc,
-		      struct error *err)
+/* A checksum in the making. */
+struct summing {
+	const struct source *source;
+	struct progress *progress;
+	uint8_t *window; /* [WINDOW] */
+	uint64_t start;  /* of the data in the file */
+	uLong crc;
+};
+
+static int add_tensor(struct summing *s, const struct safetensors_entry *e, struct error *err)
 {
 	int code = 0;
 
-	*crc = crc32(*crc, (const Bytef *)e->name, (uInt)strlen(e->name));
+	s->crc = crc32(s->crc, (const Bytef *)e->name, (uInt)strlen(e->name));
 	for (uint64_t at = e->begin, len; code == 0 && at < e->end; at += len) {
 		len = e->end - at < WINDOW ? e->end - at : WINDOW;
-		code = source_read(source, start + at, window, len, err);
+		code = source_read(s->source, s->start + at, s->window, len, err);
 		if (code == 0)
-			*crc = crc32(*crc, window, (uInt)len);
+			s->crc = crc32(s->crc, s->window, (uInt)len);
+		progress_add(s->progress, len);
 	}
 	return code;
 }
 
-static int verify_safetensors(const struct source *source, struct arena *arena, struct error *err)
+static int verify_safetensors(const struct source *source, struct arena *arena, struct progress *progress, struct error *err)
 {
+	struct summing sum = { .source = source, .progress = progress, .window = arena_alloc(arena, WINDOW, 1) };
 	struct safetensors st;
 	struct safetensors_entry *sorted;
-	uint8_t *window;
 	const char *expected;
-	uLong crc = 0;
 	int code = load_header(source, arena, &st, err);
 
 	if (code < 0 || !(expected = safetensors_meta_get(&st, "crc_num")))
 		return code;
+	sum.start = st.data_start;
 	sorted = arena_alloc(arena, st.count, sizeof(*sorted));
-	window = arena_alloc(arena, WINDOW, 1);
-	if (!sorted || !window)
+	if (!sorted || !sum.window)
 		return error_nomem(err);
 	if (st.count)
 		memcpy(sorted, st.entries, st.count * sizeof(*sorted));
 	qsort(sorted, st.count, sizeof(*sorted), by_name);
 	for (uint64_t i = 0; code == 0 && i < st.count; i++)
-		code = add_tensor(source, &sorted[i], st.data_start, window, &crc, err);
-	if (code == 0 && strtoull(expected, NULL, 10) != crc)
-		return error_set(err, -EBADMSG, "%s: crc_num: the file says %s, its bytes give %lu", source->path, expected, crc);
+		code = add_tensor(&sum, &sorted[i], err);
+	if (code == 0 && strtoull(expected, NULL, 10) != sum.crc)
+		return error_set(err, -EBADMSG, "%s: crc_num: the file says %s, its bytes give %lu", source->path, expected, sum.crc);
 	return code;
 }
 
-int check_crc_file(const struct source *source, struct error *err)
+int check_crc_file(const struct source *source, struct progress *progress, struct error *err)
 {
 	struct arena *arena = arena_new();
-	int code = !arena ? error_nomem(err) : step_is_ckpt(source->path) ? verify_ckpt(source, arena, err) :
-		   verify_safetensors(source, arena, err);
+	int code;
 
+	if (!arena)
+		return error_nomem(err);
+	code = step_is_ckpt(source->path) ? verify_ckpt(source, arena, progress, err) : verify_safetensors(source, arena, progress, err);
 	arena_free(arena);
 	return code;
 }

@@ -74,10 +74,15 @@ static bool has_crc_num(const struct checkpoint *ckpt)
 	return false;
 }
 
+static bool may_have_crc(const struct check *c, const struct source *source)
+{
+	return step_is_ckpt(source->path) || has_crc_num(c->model->checkpoint);
+}
+
 static int check_file(struct check *c, uint32_t number, struct error *err)
 {
 	const struct source *source = &c->model->sources->list[number];
-	int code = step_is_ckpt(source->path) || has_crc_num(c->model->checkpoint) ? check_crc_file(source, err) : 0;
+	int code = may_have_crc(c, source) ? check_crc_file(source, c->progress, err) : 0;
 
 	if (code == -ENOMEM)
 		return code;
@@ -99,6 +104,16 @@ static int do_task(uint64_t index, void *state, void *arg, struct error *err)
 	for (uint64_t i = c->replicas.tasks[index]; code == 0 && i < c->replicas.tasks[index + 1]; i++)
 		code = read_chunk(c, c->replicas.order[i], state, err);
 	return code;
+}
+
+static uint64_t bytes_to_read(const struct check *c)
+{
+	const struct sources *s = c->model->sources;
+	uint64_t bytes = c->replicas.bytes;
+
+	for (uint32_t i = 0; i < s->count; i++)
+		bytes += may_have_crc(c, &s->list[i]) ? s->list[i].stamp.size : 0;
+	return bytes;
 }
 
 static void *window_new(void *arg)
@@ -138,7 +153,7 @@ int check_read(struct check *c, struct error *err)
 		return error_nomem(err);
 	work.count = files + r->task_count;
 	pthread_mutex_init(&c->lock, NULL);
-	c->progress = progress_begin("checking", r->bytes, c->options->quiet);
+	c->progress = progress_begin("checking", bytes_to_read(c), c->options->quiet);
 	code = pool_run(&work, err);
 	progress_end(c->progress);
 	pthread_mutex_destroy(&c->lock);

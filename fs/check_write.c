@@ -19,15 +19,19 @@ static void add_finding(const struct finding *f, const struct term *term, struct
 static void add_counts(const struct check *c, const struct term *term, double seconds, struct text *out)
 {
 	char a[TERM_TEXT], b[TERM_TEXT], n[TERM_TEXT];
+	struct text line = TEXT_EMPTY;
 
 	if (!c->model)
 		return;
-	text_add(out, "%s tensors, %s read from %u files, %" PRIu64 " blocks compared with their copies",
+	text_add(&line, "%s tensors, %s read from %u files, %" PRIu64 " blocks compared with their copies",
 		 term_number(n, c->model->checkpoint->count + c->model->checkpoint->outside_count), term_size(a, c->replicas.bytes),
 		 c->model->sources->count, c->compared);
 	if (term->is_terminal && seconds > 0)
-		text_add(out, "\nin %.1f s, %s/s", seconds, term_size(b, (uint64_t)((double)c->replicas.bytes / seconds)));
+		text_add(&line, ", in %.1f s, %s/s", seconds, term_size(b, (uint64_t)((double)c->replicas.bytes / seconds)));
+	out->failed |= line.failed;
+	term_wrap(out, line.ptr ? line.ptr : "", term->columns, 0);
 	text_add(out, "\n");
+	text_free(&line);
 }
 
 static void add_verdict(const struct check *c, const struct term *term, struct text *out)

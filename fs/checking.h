@@ -34,8 +34,11 @@ struct check {
 /* Reads every copy of every block, all checksums of files included. 0 or -ENOMEM; what is wrong with a file is in c->trouble. */
 int check_read(struct check *c, struct error *err);
 
-/* Verifies the checksum that a file has of its own. 0 when it is right or there is none; -EBADMSG when it is wrong. */
-int check_crc_file(const struct source *source, struct error *err);
+/*
+ * Verifies the checksum that a file has of its own, and counts its bytes as done. 0 when it is right or there is none; -EBADMSG when it
+ * is wrong.
+ */
+int check_crc_file(const struct source *source, struct progress *progress, struct error *err);
 
 /* Tell what was found. */
 void check_copies(struct check *c);

@@ -79,14 +79,19 @@ static void add_row(struct table *table, const struct tensor *t)
 static void add_totals(const struct list *l, const struct term *term, struct text *out)
 {
 	char n[TERM_TEXT], elements[TERM_TEXT], bytes[TERM_TEXT], held[TERM_TEXT];
+	struct text line = TEXT_EMPTY;
 
-	text_add(out, "%s%s tensors%s", term_style(term, TERM_BOLD), term_number(n, l->totals.tensors), term_style(term, TERM_PLAIN));
+	text_add(&line, "%s tensors", term_number(n, l->totals.tensors));
 	if (l->totals.outside)
-		text_add(out, " (%s outside the strategy)", term_number(n, l->totals.outside));
-	text_add(out, ", %s elements, %s", term_number(elements, l->totals.elements), term_size(bytes, l->totals.bytes));
+		text_add(&line, " (%s outside the strategy)", term_number(n, l->totals.outside));
+	text_add(&line, ", %s elements, %s", term_number(elements, l->totals.elements), term_size(bytes, l->totals.bytes));
 	if (l->totals.held != l->totals.bytes)
-		text_add(out, "; %s with all copies", term_size(held, l->totals.held));
-	text_add(out, "\n");
+		text_add(&line, "; %s with all copies", term_size(held, l->totals.held));
+	out->failed |= line.failed;
+	text_add(out, "%s", term_style(term, TERM_BOLD));
+	term_wrap(out, line.ptr ? line.ptr : "", term->columns, 0);
+	text_add(out, "%s\n", term_style(term, TERM_PLAIN));
+	text_free(&line);
 }
 
 static void write_text(const struct subject *s, const struct list *l, struct text *out)

@@ -89,10 +89,12 @@ static void draw(struct progress *p)
 	done = done < p->total ? done : p->total;
 	measure(p, done);
 	share = p->total ? (double)done / (double)p->total : 1;
-	text_add(&rest, " %3.0f%%  %s of %s  %s/s  ", share * 100, term_size(a, done), term_size(b, p->total), term_size(c, (uint64_t)p->rate));
-	if (p->rate > 0)
+	text_add(&rest, " %3.0f%%  %s of %s", share * 100, term_size(a, done), term_size(b, p->total));
+	if (p->rate > 0) {
+		text_add(&rest, "  %s/s  ", term_size(c, (uint64_t)p->rate));
 		add_time(&rest, (double)(p->total - done) / p->rate);
-	text_add(&rest, " left");
+		text_add(&rest, " left");
+	}
 	text_add(&line, "\r%s%s%s", term_style(&p->term, TERM_BOLD), p->what, term_style(&p->term, TERM_PLAIN));
 	if (p->term.columns > strlen(p->what) + rest.len + 8) {
 		uint64_t room = p->term.columns - strlen(p->what) - rest.len - 4;

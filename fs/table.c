@@ -7,7 +7,7 @@
 #include "fs/table.h"
 
 #define GAP 2        /* blanks between columns */
-#define LAST_MIN 16  /* columns that the last one gets on the narrowest terminal */
+#define LAST_MIN 12  /* columns that the last one gets on the narrowest terminal */
 
 struct table table_new(const struct table_column *columns, uint32_t count)
 {
