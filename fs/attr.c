@@ -4,21 +4,29 @@
 #include <sys/stat.h>
 
 #include "fs/attr.h"
+#include "fs/record.h"
 
 #define FOREVER 86400.0           /* seconds: nothing changes */
 #define BLOCK (UINT64_C(1) << 20) /* bytes: what a read had best ask for */
 
-bool attr_is_status(const struct tree_node *node)
+bool attr_is_text(const struct tree_node *node)
+{
+	return node->kind >= TREE_STATUS && node->kind <= TREE_README;
+}
+
+static bool is_status(const struct tree_node *node)
 {
 	return node->kind == TREE_STATUS || node->kind == TREE_STATUS_JSON;
 }
 
-void attr_status(const struct ops *ops, const struct tree_node *node, struct text *text)
+void attr_text(const struct ops *ops, const struct hub_node *at, struct text *text)
 {
-	if (node->kind == TREE_STATUS)
+	if (at->node->kind == TREE_STATUS)
 		status_text(ops->status, text);
-	else
+	else if (at->node->kind == TREE_STATUS_JSON)
 		status_json(ops->status, text);
+	else
+		record_write(at->model, at->node->kind, text);
 }
 
 /* The texts have to be written for it. One that cannot be, because a source has changed, fails when it is opened. */
@@ -48,9 +56,9 @@ static uint64_t size_of(const struct ops *ops, const struct hub_node *at)
 		return root_latest(ops->hub, target) ? strlen(target) : 0;
 	if (node->kind == TREE_TENSOR)
 		return size_of_tensor(at);
-	if (!attr_is_status(node))
+	if (!attr_is_text(node))
 		return node->kind == TREE_IMAGE ? node->image->size : 0;
-	attr_status(ops, node, &text);
+	attr_text(ops, at, &text);
 	size = text.len;
 	text_free(&text);
 	return size;
@@ -99,7 +107,7 @@ void attr_describe(const struct ops *ops, const struct hub_node *at, struct stat
 
 double attr_of(const struct ops *ops, const struct hub_node *at, struct stat *st)
 {
-	bool changes = attr_is_status(at->node) || at->node->kind == TREE_LINK || root_is(ops->hub, at);
+	bool changes = is_status(at->node) || at->node->kind == TREE_LINK || root_is(ops->hub, at);
 
 	attr_describe(ops, at, st);
 	st->st_size = (off_t)size_of(ops, at);

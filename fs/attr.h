@@ -20,10 +20,10 @@ void attr_entry(const struct ops *ops, const struct hub_node *dir, const struct 
 /* For how many seconds it holds that `dir` has no such name. */
 double attr_absence(const struct ops *ops, const struct hub_node *dir);
 
-/* True for a file that is written when it is opened. */
-bool attr_is_status(const struct tree_node *node);
+/* True for a file of .gatherfs/ that is written when it is opened. */
+bool attr_is_text(const struct tree_node *node);
 
-/* Writes a status file as it is now. */
-void attr_status(const struct ops *ops, const struct tree_node *node, struct text *text);
+/* Writes such a file as it is now. */
+void attr_text(const struct ops *ops, const struct hub_node *at, struct text *text);
 
 #endif

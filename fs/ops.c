@@ -11,6 +11,7 @@
 
 #include "fs/attr.h"
 #include "fs/folder.h"
+#include "fs/xattr.h"
 
 #define NAME_LONGEST 255
 
@@ -140,8 +141,8 @@ static int open_file(const struct ops *ops, struct file *f, struct fuse_file_inf
 {
 	if ((fi->flags & O_ACCMODE) != O_RDONLY)
 		return -EROFS;
-	if (attr_is_status(f->at.node)) {
-		attr_status(ops, f->at.node, &f->text);
+	if (attr_is_text(f->at.node)) {
+		attr_text(ops, &f->at, &f->text);
 		fi->direct_io = 1; /* its size may differ from what the kernel was told */
 	} else {
 		fi->keep_cache = 1;
@@ -211,6 +212,51 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	fuse_reply_err(req, 0);
 }
 
+/* Answers with an attribute or their names; size 0 asks how long they are. */
+static void reply_xattr(fuse_req_t req, int rc, struct text *text, size_t size)
+{
+	if (rc == 0 && text->failed)
+		rc = -ENOMEM;
+	if (rc == 0 && size && text->len > size)
+		rc = -ERANGE;
+	if (rc < 0)
+		fuse_reply_err(req, -rc);
+	else if (size == 0)
+		fuse_reply_xattr(req, text->len);
+	else
+		fuse_reply_buf(req, text->ptr, text->len);
+	text_free(text);
+}
+
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	const struct ops *ops = fuse_req_userdata(req);
+	struct text text = TEXT_EMPTY;
+	struct hub_node at;
+	int rc = -ESTALE;
+
+	if (hub_get(ops->hub, ino, &at)) {
+		rc = xattr_get(&at, name, &text);
+		hub_drop(ops->hub, at.of, 1);
+	}
+	reply_xattr(req, rc, &text, size);
+}
+
+static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	const struct ops *ops = fuse_req_userdata(req);
+	struct text text = TEXT_EMPTY;
+	struct hub_node at;
+	int rc = -ESTALE;
+
+	if (hub_get(ops->hub, ino, &at)) {
+		xattr_list(&at, &text);
+		hub_drop(ops->hub, at.of, 1);
+		rc = 0;
+	}
+	reply_xattr(req, rc, &text, size);
+}
+
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	const struct ops *ops = fuse_req_userdata(req);
@@ -237,5 +283,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.readdir = folder_readdir,
 	.readdirplus = folder_readdirplus,
 	.releasedir = folder_releasedir,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
 	.statfs = op_statfs,
 };

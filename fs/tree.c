@@ -187,9 +187,12 @@ int tree_build_at(const struct view *view, const struct tree_place *place, struc
 	const struct tree_file own[] = {
 		{ .path = place->status, .kind = TREE_STATUS },
 		{ .path = place->status_json, .kind = TREE_STATUS_JSON },
+		{ .path = place->sources, .kind = TREE_SOURCES },
+		{ .path = place->layout, .kind = TREE_LAYOUT },
+		{ .path = place->readme, .kind = TREE_README },
 		{ .path = place->door, .kind = TREE_DOOR },
 	};
-	struct tree_file *files = reallocarray(NULL, view->count + 3, sizeof(*files));
+	struct tree_file *files = reallocarray(NULL, view->count + sizeof(own) / sizeof(*own), sizeof(*files));
 	uint64_t count = 0;
 	int rc;
 
@@ -207,7 +210,15 @@ int tree_build_at(const struct view *view, const struct tree_place *place, struc
 
 int tree_build(const struct view *view, uint64_t base, struct arena *arena, struct tree *out, struct error *err)
 {
-	const struct tree_place place = { base, ".gatherfs/status", ".gatherfs/status.json", "tensors" };
+	const struct tree_place place = {
+		.base = base,
+		.status = ".gatherfs/status",
+		.status_json = ".gatherfs/status.json",
+		.sources = ".gatherfs/sources.json",
+		.layout = ".gatherfs/layout.json",
+		.readme = ".gatherfs/README",
+		.door = "tensors",
+	};
 
 	return tree_build_at(view, &place, arena, out, err);
 }

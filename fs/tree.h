@@ -22,6 +22,9 @@ enum tree_kind {
 	TREE_IMAGE,       /* a file of the view */
 	TREE_STATUS,      /* a text made at each open */
 	TREE_STATUS_JSON, /* likewise */
+	TREE_SOURCES,     /* what record.h writes at each open */
+	TREE_LAYOUT,
+	TREE_README,
 	TREE_TENSOR,      /* a tensor, in one of the forms of browse.h; made when it is asked for */
 	TREE_DOOR,        /* the folder tensors/, which is a tree of its own (tensors.h) */
 	TREE_LINK,        /* a symbolic link, whose target is asked for each time; only hub.c makes it */
@@ -47,10 +50,10 @@ struct tree {
 	uint64_t bytes; /* of all images together */
 };
 
-/* Where a tree stands: its first number, and the paths of its status files and of its door, NULL for a tree that has none. */
+/* Where a tree stands: its first number, and the paths of its status files, records and door, NULL for a tree that has none. */
 struct tree_place {
 	uint64_t base;
-	const char *status, *status_json, *door;
+	const char *status, *status_json, *sources, *layout, *readme, *door;
 };
 
 /* A file to come. */

@@ -24,7 +24,7 @@ struct about_source {
 struct about {
 	const struct tensor *tensor;
 	const struct about_source *sources; /* as the pieces number them */
-	const struct corners *corners;
+	const struct corners *corners; /* NULL: the JSON has none */
 };
 
 /* The rank of a file in a rank_N folder, by its path, or ABOUT_NO_RANK. */

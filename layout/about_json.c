@@ -173,7 +173,8 @@ void about_json(const struct about *about, struct text *text)
 		json_weave(about, t->weave, text);
 	else
 		json_parts(about, t, text);
-	json_corners(about->corners, text);
+	if (about->corners)
+		json_corners(about->corners, text);
 	json_npy(t, text);
 	text_add(text, "\n}\n");
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """tensors/: every tensor as files in folders, compared with numpy's reading of the same model."""
+import errno
 import glob
 import json
 import os
@@ -7,6 +8,7 @@ import subprocess
 import threading
 
 import numpy as np
+import xxhash
 
 from mount import lib
 from ref import sharded
@@ -133,6 +135,49 @@ def test_steps(tmp):
         step = f"{root}/latest"
         for name, (_, _, data) in model.whole().items():
             lib.need(lib.read(f"{path_of(step, name)}.bin") == data, f"{name}.bin")
+
+
+def test_attributes(tmp):
+    """user.gatherfs.*: what a file is made of; the hash is computed for who asks for it by name."""
+    model, mount = mounted(tmp)
+    with mount as root:
+        image = f"{root}/model-00001-of-00001.safetensors"
+        lib.equal(os.getxattr(image, "user.gatherfs.tensors").decode(), str(len(model.whole())), "tensors of an image")
+        for name, (dtype, shape, _) in model.whole().items():
+            path = f"{path_of(root, name)}.bin"
+            got = {n: os.getxattr(path, n).decode() for n in os.listxattr(path)}
+            files = [part["file"] for part in json.loads(lib.read(f"{path_of(root, name)}.json"))["parts"]]
+            lib.equal(got, {"user.gatherfs.name": name, "user.gatherfs.dtype": dtype, "user.gatherfs.shape": str(list(shape)),
+                            "user.gatherfs.sources": "\n".join(sorted(set(files)))}, path)
+        for path in (image, f"{path_of(root, name)}.npy", f"{path_of(root, name)}.txt"):
+            lib.equal(os.getxattr(path, "user.gatherfs.xxh3").decode(), xxhash.xxh3_128_hexdigest(lib.read(path)), f"{path}: xxh3")
+        for path, attribute in ((image, "user.gatherfs.dtype"), (root, "user.gatherfs.sources"), (image, "security.selinux"), (image, "user.other")):
+            try:
+                os.getxattr(path, attribute)
+                lib.need(False, f"{path} has {attribute}")
+            except OSError as e:
+                lib.equal(e.errno, errno.ENODATA, f"{path}: {attribute}")
+        lib.equal(os.listxattr(root), [], "attributes of a folder")
+
+
+def test_records(tmp):
+    """.gatherfs/layout.json is enough to gather every tensor without us; sources.json says which files these are."""
+    model, mount = mounted(tmp)
+    with mount as root:
+        layout = {t["name"]: t for t in json.loads(lib.read(f"{root}/.gatherfs/layout.json"))["tensors"]}
+        lib.equal(layout.keys(), {**model.whole(), **model.hyper()}.keys(), "tensors in layout.json")
+        for name, told in layout.items():
+            alone = json.loads(lib.read(f"{path_of(root, name)}.json"))
+            del alone["corners"]
+            lib.equal(told, alone, f"layout.json: {name}")
+        sources = json.loads(lib.read(f"{root}/.gatherfs/sources.json"))["sources"]
+        used = {part["file"] for t in layout.values() for part in t["parts"]}
+        lib.need(used <= {s["path"] for s in sources}, "layout.json uses files that sources.json does not list")
+        for s in sources:
+            st = os.stat(s["path"])
+            lib.equal((s["bytes"], s["mtime_ns"], s["inode"]), (st.st_size, st.st_mtime_ns, st.st_ino), s["path"])
+        for name in os.listdir(f"{root}/.gatherfs"):
+            lib.equal(os.stat(f"{root}/.gatherfs/{name}").st_size, len(lib.read(f"{root}/.gatherfs/{name}")), f"{name}: size")
 
 
 if __name__ == "__main__":
