@@ -195,7 +195,7 @@ static int set_fsname(struct options *o, const char *value, struct error *err)
 
 static const struct option table[] = {
 	{ "source", PATHS, NULL, PLACE(source), "DIR", "the SOURCE, where there is no argument for it" },
-	{ "strategy", LIST, set_strategy, 0, "FILE|DIR", "strategy files (default: the folder `strategy` beside or inside SOURCE);\n"
+	{ "strategy", LIST, set_strategy, 0, "FILE|DIR|none", "strategy files (default: the folder `strategy` beside or inside SOURCE);\n"
 	  "none: every rank holds whole tensors" },
 	{ "step", VALUE, set_step, 0, "STEP", "which step of the training to show (default: the newest that is complete)" },
 	{ "steps", VALUE, set_steps, 0, "all", "mount: a folder for each complete step, and a link `latest`; follows a training" },
@@ -203,14 +203,14 @@ static const struct option table[] = {
 	{ "part_size", VALUE, set_part_size, 0, "SIZE", "most bytes of tensors in one file (default 3G)" },
 	{ "filter", LIST, set_filter, 0, "PREFIX", "leave out tensors whose names begin so" },
 	{ "rename", PATHS, NULL, PLACE(rename), "FILE", "rules `FROM TO` for tensor names: POSIX extended expressions, \\1 in TO" },
-	{ "names", VALUE, set_names, 0, "NAMING", "names of the tensors: keep (default), hf (Hugging Face), or of MindSpore Transformers\n"
-	  "legacy, mcore (inference), mcore-train (fused)" },
+	{ "names", VALUE, set_names, 0, "keep|hf|legacy|mcore|mcore-train", "names of the tensors: as they are (default), Hugging Face's, or those\n"
+	  "of MindSpore Transformers: legacy, mcore (inference), mcore-train (fused)" },
 	{ "recipe", VALUE, set_recipe, 0, "FILE", "how a family's names correspond, where gatherfs does not know it" },
 	{ "model", VALUE, set_model, 0, "FAMILY", "which family it is (default: the model_type of config.json says)" },
 	{ "set", LIST, set_set, 0, "KEY=VALUE", "for names=: take this for a key of config.json, such as qkv_concat=true" },
 	{ "with", PATHS, NULL, PLACE(with), "DIR", "show its small files too (config.json, tokenizers)" },
 	{ "outside", VALUE, set_outside, 0, "rank0", "trust rank 0 for tensors that the strategy does not know" },
-	{ "to", VALUE, set_to, 0, "STRATEGY", "show rank_N/ folders of this strategy, whatever SOURCE is;\n"
+	{ "to", VALUE, set_to, 0, "STRATEGY|same", "show rank_N/ folders of this strategy, whatever SOURCE is;\n"
 	  "same: as SOURCE is cut" },
 	{ "ranks", VALUE, set_ranks, 0, "RANKS", "only these ranks of to=, such as 0-7+16" },
 	{ "prefix", VALUE, set_prefix, 0, "NAME", "how the files of to= begin (default: as SOURCE's do, else net)" },
@@ -329,16 +329,21 @@ int option_give(struct options *o, const char *name, const char *value, struct e
 	return rc < 0 ? error_prefix(err, rc, "option \"%s\"", name) : 0;
 }
 
+#define HELP_COLUMN 22 /* width of the options; a longer one has a line of its own */
+
 static void help_one(FILE *out, const struct option *opt)
 {
 	char left[64];
 
 	snprintf(left, sizeof(left), "%s%s%s", opt->name, opt->arg ? "=" : "", opt->arg ? opt->arg : "");
-	fprintf(out, "  %-22s ", left);
+	if (strlen(left) > HELP_COLUMN)
+		fprintf(out, "  %s\n%*s", left, HELP_COLUMN + 3, "");
+	else
+		fprintf(out, "  %-*s ", HELP_COLUMN, left);
 	for (const char *p = opt->help; *p; p++) {
 		fputc(*p, out);
 		if (*p == '\n')
-			fprintf(out, "%25s", "");
+			fprintf(out, "%*s", HELP_COLUMN + 3, "");
 	}
 	fputc('\n', out);
 }

@@ -12,7 +12,7 @@ verbs=$("$program" help | awk '/^  [a-z]/ { printf "%s%s", sep, $1; sep = " " }'
 options_of() # VERB: "name" and "name=VALUE", in the order of the help
 {
 	"$program" help "$1" | awk -v verb="$1" '
-	/^  [a-z_]+(=[^ ]+)?  / {
+	/^  [a-z_]+(=[^ ]+)?( |$)/ {
 		owners = $0
 		sub(/^  [^ ]+ +/, "", owners)
 		if (owners ~ /^[a-z][a-z-]*(, [a-z-]+)*: /) {

@@ -100,7 +100,7 @@ def options():
     """option -> its value in the help, "" for none; of all verbs."""
     found = {}
     for verb in verbs():
-        found.update(re.findall(r"^  ([a-z_]+)(?:=(\S+))?  ", lib.gatherfs("help", verb)[1], re.M))
+        found.update(re.findall(r"^  ([a-z_]+)(?:=(\S+))?(?: |$)", lib.gatherfs("help", verb)[1], re.M))
     lib.need(len(found) > 20, f"only {len(found)} options")
     return found
 
@@ -195,7 +195,8 @@ def test_completion_of_values(tmp):
                         (["ls", "-oindex", "=", "m"], ["ms"]), (["mount", "-o", "index", "=", "hf,outside", "="], ["rank0"]),
                         (["mount", "so"], ["some folder", "soup,with"]), (["mount", "some\\ f"], ["some folder"]),
                         (["mount", "-o", "with", "=", "sou"], ["soup\\,with"]), (["mount", "--with", "sou"], ["soup,with"]),
-                        (["mount", "--with", "f"], []), (["mount", "--strategy", "f"], ["file.ckpt"]), (["mount", "--step", "f"], [])):
+                        (["mount", "--with", "f"], []), (["mount", "--strategy", "f"], ["file.ckpt"]), (["mount", "--step", "f"], []),
+                        (["mount", "--names", "m"], ["mcore", "mcore-train"]), (["mount", "--strategy", "n"], ["none"])):
         lib.equal(sorted(complete(script, *words, cwd=tmp)), sorted(want), f"{words}")
 
 
