@@ -18,6 +18,7 @@ static const struct verb table[] = {
 	{ "check", "SOURCE [--values]", "look for everything that can be wrong: headers, copies, counters, checksums", check_main, option_help },
 	{ "stats", "SOURCE [PATTERN]", "minimum, maximum, mean, deviation, zeros, NaN, infinities, a histogram; -q: without it, in one reading", stats_main,
 	  option_help },
+	{ "diff", "A B [PATTERN]", "compare two checkpoints tensor by tensor, whatever their layouts; exit code 1 when they differ", diff_main, diff_help },
 	{ "digest", "SOURCE [PATTERN]", "one XXH3-128 a tensor, the same for every layout of the same model", digest_main, option_help },
 	{ "export", "SOURCE... DEST [-o OPTIONS]", "write what a mount would show as files; the same command goes on after an interruption", export_main, option_help },
 	{ "merge-strategy", "DIR FILE", "write the strategies of all stages as one file, for MindSpore", merge_main, NULL },

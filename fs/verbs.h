@@ -37,6 +37,7 @@ int merge_main(int argc, char **argv);
 int export_main(int argc, char **argv);
 int ls_main(int argc, char **argv);
 int stats_main(int argc, char **argv);
+int diff_main(int argc, char **argv);
 int digest_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int info_main(int argc, char **argv);
@@ -45,5 +46,8 @@ int status_verb_main(int argc, char **argv);
 
 /* The program under the name mount.gatherfs (helper.c); the exit codes are mount(8)'s. */
 int helper_main(int argc, char **argv);
+
+/* The rest of the help of a verb that has more to say than its options. */
+void diff_help(FILE *out);
 
 #endif
