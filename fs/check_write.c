@@ -26,7 +26,7 @@ static void add_counts(const struct check *c, const struct term *term, double se
 	text_add(&line, "%s tensors, %s read from %u files, %" PRIu64 " blocks compared with their copies",
 		 term_number(n, c->model->checkpoint->count + c->model->checkpoint->outside_count), term_size(a, c->replicas.bytes),
 		 c->model->sources->count, c->compared);
-	if (term->is_terminal && seconds > 0)
+	if (term->is_terminal && seconds >= 0.1)
 		text_add(&line, ", in %.1f s, %s/s", seconds, term_size(b, (uint64_t)((double)c->replicas.bytes / seconds)));
 	out->failed |= line.failed;
 	term_wrap(out, line.ptr ? line.ptr : "", term->columns, 0);
