@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """steps=all: every complete step has a folder, and a training that goes on can be followed."""
+import ctypes
 import errno
 import json
 import mmap
@@ -7,6 +8,7 @@ import os
 import random
 import signal
 import statistics
+import struct
 import subprocess
 import sys
 import time
@@ -404,18 +406,39 @@ def test_source_goes_away(tmp):
         await_steps(root, 1, 2)
 
 
+def getdents(fd):
+    """The names that one system call with a small buffer gives: os.scandir asks for all at once."""
+    buf = ctypes.create_string_buffer(4096)
+    end, at, names = ctypes.CDLL(None, use_errno=True).getdents64(fd, buf, len(buf)), 0, []
+    lib.need(end >= 0, f"getdents64: errno {ctypes.get_errno()}")
+    while at < end:
+        names.append(buf.raw[at + 19:end].split(b"\0")[0].decode())
+        at += struct.unpack_from("<H", buf.raw, at + 16)[0]
+    return names
+
+
 def test_listing_while_steps_come_and_go(tmp):
-    """Whoever reads the root a few entries at a time gets each name once, however many come and go."""
-    source = series(tmp, {s: ALL for s in range(1, 9)})
-    with lib.Mount(source, STEPS) as root, os.scandir(root) as entries:
-        names = [next(entries).name]
-        remove(source, 1)
-        for rank in ALL:
-            training.save(source, rank, 20)
-        lib.wait_for(lambda: shown(root, 20) and not shown(root, 1), "the steps to change")
-        names += [e.name for e in entries]
+    """Whoever reads the root a page at a time gets each name once, however many come and go meanwhile."""
+    source, steps = f"{tmp}/checkpoint", range(10, 410)
+    whole = sharded.Model(1).add("w", "U8", [4], Layout([1], [-1]))
+    for step in steps:
+        whole.save(source, f"1_{step}")
+    with lib.Mount(source, STEPS, "strategy=none") as root:
+        fd = os.open(root, os.O_RDONLY)
+        names = getdents(fd)
+        for step in steps[:100]:
+            os.remove(f"{source}/rank_0/{training.name(0, step)}")
+        whole.save(source, "1_9000")
+        lib.wait_for(lambda: shown(root, 9000) and not shown(root, 10), "the steps to change")
+        while more := getdents(fd):
+            names += more
+        os.lseek(fd, 0, os.SEEK_SET)
+        again = getdents(fd)
+        os.close(fd)
         lib.equal(len(names), len(set(names)), "a name came twice")
-        lib.equal(set(names), {".gatherfs", "latest"} | {f"1_{s}" for s in range(1, 9)}, "names when the listing began")
+        lib.equal(set(names), {".", "..", ".gatherfs", "latest"} | {f"1_{s}" for s in steps}, "names when the listing began")
+        lib.need("1_10" in names and "1_10" not in again and "1_110" in again, f"from the beginning it is a new listing: {again}")
+        lib.equal(set(os.listdir(root)), {".gatherfs", "latest", "1_9000"} | {f"1_{s}" for s in steps[100:]}, "names now")
 
 
 class Reader:
