@@ -8,7 +8,9 @@
 
 #include "layout/about.h"
 #include "layout/browse.h"
+#include "layout/json.h"
 #include "layout/npy.h"
+#include "layout/weave.h"
 
 #define NAMES 400
 #define NAME_MAX_LEN 1200
@@ -279,7 +281,7 @@ Test(about, text_and_json)
 	struct corners_array array = about_array(&t);
 	struct corners_reader reader = { .read = read_zeros };
 	struct arena *arena = arena_new();
-	struct text text = TEXT_EMPTY, json = TEXT_EMPTY;
+	struct text text = TEXT_EMPTY, as_json = TEXT_EMPTY;
 	struct corners corners;
 	struct error err;
 
@@ -303,8 +305,8 @@ Test(about, text_and_json)
 			 "\n"
 			 "[[0. 0. 0. 0.]\n"
 			 " [0. 0. 0. 0.]]\n");
-	about_json(&about, &json);
-	cr_assert_str_eq(json.ptr,
+	about_json(&about, &as_json);
+	cr_assert_str_eq(as_json.ptr,
 			 "{\n  \"name\": \"w\\n\",\n  \"dtype\": \"BF16\",\n  \"shape\": [2, 4],\n  \"elements\": 8,\n  \"bytes\": 16,\n"
 			 "  \"source_name\": \"w\",\n  \"cuts\": [1, 2],\n  \"parts\": [\n"
 			 "    {\"start\": [0, 0], \"count\": [2, 2], \"rank\": 0, \"file\": \"/x/rank_0/a.safetensors\", \"ranges\": [{\"offset\": 4096, \"bytes\": 8}]},\n"
@@ -313,7 +315,45 @@ Test(about, text_and_json)
 			 "  \"corners\": {\"edge\": null, \"shape\": [2, 4], \"values\": [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]},\n"
 			 "  \"npy\": {\"descr\": \"<u2\", \"shape\": [2, 4], \"same_type\": false}\n}\n");
 	text_free(&text);
-	text_free(&json);
+	text_free(&as_json);
+	arena_free(arena);
+}
+
+/* A tensor made of two others: what it is made of is told, and where that lies. */
+Test(about, woven)
+{
+	static const uint64_t half[] = { 1, 2 }, shape[] = { 2, 2 };
+	static const struct piece pieces[] = { { .offset = 8, .source = 0 } };
+	static const struct about_source sources[] = { { "/x/rank_0/a.safetensors", 0, NULL, 0 } };
+	struct tensor parts_of[] = { { .name = "q", .source_name = "q", .shape = half, .axes = 2, .dtype = DTYPE_U8, .bytes = 2, .pieces = pieces },
+				     { .name = "k", .source_name = "k", .shape = half, .axes = 2, .dtype = DTYPE_U8, .bytes = 2, .pieces = pieces } };
+	struct weave_part parts[] = { { .source = &parts_of[0], .count = { 1, 2 }, .axis = { 0, 1 }, .step = { 0, 1 } },
+				      { .source = &parts_of[1], .start = { 1, 0 }, .count = { 1, 2 }, .axis = { 0, 1 }, .step = { 0, 1 } } };
+	struct weave weave = { .factors = 2, .shape = { 2, 2 }, .of = { 0, 1 }, .parts = parts, .count = 2 };
+	struct tensor t = { .name = "qk", .source_name = "qk", .shape = shape, .axes = 2, .dtype = DTYPE_U8, .bytes = 4, .weave = &weave, .grid = box_uncut(2) };
+	struct corners_array array = about_array(&t);
+	struct corners_reader reader = { .read = read_zeros };
+	struct arena *arena = arena_new();
+	struct text text = TEXT_EMPTY, as_json = TEXT_EMPTY;
+	struct json_doc *doc;
+	struct corners corners;
+	struct error err;
+
+	parts_of[0].grid = parts_of[1].grid = box_uncut(2);
+	cr_assert_eq(corners_read(&array, &reader, arena, &corners, &err), 0);
+	struct about about = { .tensor = &t, .sources = sources, .corners = &corners };
+
+	about_text(&about, &text);
+	cr_assert_not_null(strstr(text.ptr, "made of   2 parts of other tensors:\n\nname      q\n"));
+	cr_assert_not_null(strstr(text.ptr, "\nname      k\n"));
+	about_json(&about, &as_json);
+	cr_assert_eq(json_parse((struct bytes){ (const uint8_t *)as_json.ptr, as_json.len }, 1000, &doc, &err), 0, "%s\n%s", err.msg, as_json.ptr);
+	cr_assert_eq(json_count(json_get(json_root(doc), "woven")), 2);
+	cr_assert_eq(json_count(json_get(json_root(doc), "sources")), 2);
+	cr_assert_str_eq(json_string(json_get(json_first(json_get(json_root(doc), "sources")), "name")), "q");
+	json_free(doc);
+	text_free(&text);
+	text_free(&as_json);
 	arena_free(arena);
 }
 
