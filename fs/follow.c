@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fs/follow.h"
+#include "fs/found_iterations.h"
 
 /* A look at SOURCE. */
 struct look {
@@ -12,6 +13,7 @@ struct look {
 	struct arena *arena;
 	struct ranks ranks;
 	struct found found;
+	bool iterations;              /* the steps are iterations, which have no rank folders */
 	int strategy;                 /* what reading the strategy has said */
 	struct error strategy_error;
 };
@@ -42,9 +44,13 @@ static int read_source(struct look *look, struct error *err)
 
 	if (code == 0)
 		code = found_steps(&look->ranks, look->arena, &look->found, err);
+	if (code == 0 && look->ranks.count == 0) {
+		code = found_iterations(f->options, look->arena, &look->ranks, &look->found, err);
+		look->iterations = look->found.count > 0;
+	}
 	if (code < 0)
 		return code;
-	if (look->ranks.count) {
+	if (look->ranks.count && !look->iterations) {
 		pthread_mutex_lock(&f->lock);
 		look->strategy = load_base_strategy(f->base, &look->ranks, &look->strategy_error);
 		pthread_mutex_unlock(&f->lock);
@@ -70,6 +76,12 @@ static int show_beside(struct follow *f, struct error *err)
 	return shown ? 0 : -EINVAL;
 }
 
+/* How many paths a step has, those of ranks without a file among them. */
+static uint64_t slots(const struct look *look, const struct follow_step *s)
+{
+	return look->iterations ? s->found->count : look->ranks.count;
+}
+
 /* True when building the step would tell nothing new. Fewer files do not complete a step, but a broken one may have been broken by one. */
 static bool is_current(const struct follow_step *s, uint64_t ranks)
 {
@@ -93,7 +105,7 @@ static int build(struct look *look, const struct follow_step *s, struct hub_mode
 		*err = look->strategy_error;
 		return -EIO; /* it is not the files' fault */
 	}
-	code = load_one_step(look->f->base, &step, &m, err);
+	code = look->iterations ? load_one_iteration(look->f->base, s->name, &m, err) : load_one_step(look->f->base, &step, &m, err);
 	if (code < 0)
 		return code;
 	*out = hub_show(look->f->hub, m, &as, s->shown, err);
@@ -143,7 +155,7 @@ static void build_step(struct look *look, struct follow_step *s)
 
 	next.why = NULL;
 	next.arena = arena_new();
-	code = next.arena ? seen_note(s->found, look->ranks.count, next.arena, &next.seen, &err) : error_nomem(&err);
+	code = next.arena ? seen_note(s->found, slots(look, s), next.arena, &next.seen, &err) : error_nomem(&err);
 	if (code == 0)
 		code = build(look, s, &next.shown, &err);
 	if (code < 0) {
@@ -255,7 +267,7 @@ static void update(struct look *look)
 	note_found(look);
 	drop_gone(f);
 	for (uint64_t i = 0; i < f->count && !f->stop; i++)
-		if (!is_current(f->steps[i], look->ranks.count))
+		if (!is_current(f->steps[i], slots(look, f->steps[i])))
 			build_step(look, f->steps[i]);
 }
 

@@ -374,6 +374,18 @@ static int begin_shared(struct loading *ld, struct load_base *base, struct error
 	return 0;
 }
 
+/* From a checkpoint to a model of a mount of many. */
+static int end_shared(struct loading *ld, int code, struct model **out, struct error *err)
+{
+	if (code == 0)
+		code = finish(ld, err);
+	if (code == 0) {
+		ld->model->first_problem = ld->base->next_problem;
+		ld->base->next_problem += ld->model->sources->count;
+	}
+	return end(ld, code, out);
+}
+
 int load_one_step(struct load_base *base, const struct load_step *step, struct model **out, struct error *err)
 {
 	struct loading ld = { .options = base->options, .base = base, .one_of_many = true };
@@ -381,13 +393,17 @@ int load_one_step(struct load_base *base, const struct load_step *step, struct m
 
 	if (code == 0)
 		code = load_ranks_one(&ld, step, err);
+	return end_shared(&ld, code, out, err);
+}
+
+int load_one_iteration(struct load_base *base, const char *name, struct model **out, struct error *err)
+{
+	struct loading ld = { .options = base->options, .base = base, .one_of_many = true };
+	int code = begin_shared(&ld, base, err);
+
 	if (code == 0)
-		code = finish(&ld, err);
-	if (code == 0) {
-		ld.model->first_problem = base->next_problem;
-		base->next_problem += ld.model->sources->count;
-	}
-	return end(&ld, code, out);
+		code = load_iteration_one(&ld, name, err);
+	return end_shared(&ld, code, out, err);
 }
 
 int load_beside(struct load_base *base, struct model **out, struct error *err)

@@ -66,6 +66,9 @@ struct load_step {
  */
 int load_one_step(struct load_base *base, const struct load_step *step, struct model **out, struct error *err);
 
+/* Likewise for the iteration of SOURCE whose folder is called `name`. */
+int load_one_iteration(struct load_base *base, const char *name, struct model **out, struct error *err);
+
 /* A model of what stands beside the steps: of nothing but strategy.ckpt, where there is a strategy, as SOURCE's owner may see it. */
 int load_beside(struct load_base *base, struct model **out, struct error *err);
 

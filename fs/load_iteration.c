@@ -291,3 +291,36 @@ int load_iteration_fill(struct loading *ld, bool *found, struct error *err)
 		return code;
 	return choose(ld, &its, err);
 }
+
+/*
+ * The files of an only rank appear one after the other, and nothing but the tracker tells that all are there. It may name an older one
+ * after a restart from that: then these are shown when the training has come to their number again.
+ */
+static int check_tracked(const struct iterations *its, const struct iteration *it, struct error *err)
+{
+	if (its->tracked && it->number <= its->latest)
+		return 0;
+	return error_set(err, -ENODATA, "%s: neither metadata.json in it, nor a word of it in " ITERATION_TRACKER, it->path);
+}
+
+int load_iteration_one(struct loading *ld, const char *name, struct error *err)
+{
+	struct iterations its;
+	uint64_t i;
+	int code = scan_dir(ld->source, ld->model->arena, &ld->entries, err);
+
+	if (code == 0)
+		code = iteration_scan(ld->source, &ld->entries, ld->model->arena, &its, err);
+	if (code == 0 && iteration_find(&its, name, &i, err) < 0)
+		code = -ENODATA; /* it was deleted meanwhile */
+	if (code < 0)
+		return code;
+
+	const char *metadata = arena_printf(ld->model->arena, "%s/metadata.json", its.list[i].path);
+
+	if (!metadata)
+		return error_nomem(err);
+	if (access(metadata, F_OK) < 0)
+		code = check_tracked(&its, &its.list[i], err);
+	return code == 0 ? try(ld, &its.list[i], err) : code;
+}

@@ -53,13 +53,14 @@ int load_file(struct loading *ld, const char *dir, const char *name, struct erro
 /* Owner, modes and time of the model, whose sources are all open. */
 void load_attributes(struct loading *ld);
 
+/* What a rank view will read of the source; *out NULL where that is all of it. */
+int load_to_needs(struct loading *ld, const struct checkpoint_needs **out, struct error *err);
+
 /* The value of a counter that is one whole number of 32 or 64 bits; false for anything else, and for a negative one. */
 bool load_counter(const struct loading *ld, const char *name, uint64_t *out);
 
 /* Adds common.json to a unified view, where the counters are known. */
 int load_common(struct loading *ld, struct error *err);
-/* What a rank view will read of the source; *out NULL where that is all of it. */
-int load_to_needs(struct loading *ld, const struct checkpoint_needs **out, struct error *err);
 
 /* Gives the tensors the names that names= asks for. */
 int load_names(struct loading *ld, struct error *err);
@@ -73,6 +74,9 @@ int load_unified_fill(struct loading *ld, struct error *err);
 
 /* The iterations of MindSpore Transformers 2.x; *found false when SOURCE has none. */
 int load_iteration_fill(struct loading *ld, bool *found, struct error *err);
+
+/* The one whose folder is called `name`. -ENODATA while it may still be in the making. */
+int load_iteration_one(struct loading *ld, const char *name, struct error *err);
 
 /* The checkpoint of one step of a distributed SOURCE. */
 int load_ranks_one(struct loading *ld, const struct load_step *step, struct error *err);

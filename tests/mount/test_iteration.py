@@ -293,5 +293,49 @@ def test_lone_rank(tmp):
     lib.refused_mount(source, parts=["again-model-0000000-0000001.safetensors", "tiny-model-0000000-0000001.safetensors"])
 
 
+def steps(root):
+    return {n for n in os.listdir(root) if n not in (".gatherfs", "latest")}
+
+
+def await_steps(root, *numbers):
+    lib.wait_for(lambda: steps(root) == {f"iteration_{n:08d}" for n in numbers}, f"the iterations {numbers}, where {sorted(steps(root))} are shown")
+
+
+def test_all_steps(tmp):
+    """steps=all shows every complete iteration and follows a training, whose saves are files renamed one after the other."""
+    source = copy(tmp, "dp2mp2")
+    with lib.Mount(source, "steps=all") as root:
+        await_steps(root, 10, 20)
+        lib.equal(os.readlink(f"{root}/latest"), "iteration_00000020", "latest")
+        for n in (10, 20):
+            check_values(lib.tensors_of(f"{root}/iteration_{n:08d}"), WANT[f"dp2mp2/{n}"], f"iteration {n}")
+            lib.equal(json.loads(lib.read(f"{root}/iteration_{n:08d}/common.json"))["step_num"], n, "common.json")
+        new = f"{source}/iteration_00000030"
+        os.makedirs(new)
+        names = sorted(os.listdir(f"{HERE}/unique/iteration_00000020"), key=lambda n: (n == "metadata.json", n))
+        for name in names:
+            shutil.copy(f"{HERE}/unique/iteration_00000020/{name}", f"{new}/tmp.part")
+            lib.equal(steps(root), {"iteration_00000010", "iteration_00000020"}, f"before {name}")
+            os.rename(f"{new}/tmp.part", f"{new}/{name}")
+        await_steps(root, 10, 20, 30)
+        lib.equal(os.readlink(f"{root}/latest"), "iteration_00000030", "latest")
+        check_values(lib.tensors_of(f"{root}/latest"), WANT["unique/20"], "the new one")
+        shutil.rmtree(f"{source}/iteration_00000010")
+        await_steps(root, 20, 30)
+
+
+def test_all_steps_of_an_only_rank(tmp):
+    """Only the tracker tells that all files of an only rank are there."""
+    source = copy(tmp, "lone")
+    with lib.Mount(source, "steps=all") as root:
+        await_steps(root, 3)
+        shutil.copytree(f"{source}/iteration_00000003", f"{source}/iteration_00000006")
+        lib.wait_for(lambda: "iteration_00000006" in lib.read(f"{root}/.gatherfs/status").decode(), "the new one to be seen")
+        await_steps(root, 3)
+        lib.write(f"{source}/latest_checkpointed_iteration.txt", "6")
+        await_steps(root, 3, 6)
+        lib.equal(lib.tensors_of(f"{root}/latest"), lib.tensors_of(f"{root}/iteration_00000003"), "tensors")
+
+
 if __name__ == "__main__":
     lib.main()
