@@ -2,6 +2,7 @@
 /* See difference.h. Most of what is compared is equal, so runs of bytes are compared first, and only where they differ as numbers. */
 #include <string.h>
 
+#include "layout/bytes.h"
 #include "layout/difference.h"
 
 #define RUN 2048 /* elements */
@@ -47,19 +48,25 @@ static void compare(struct difference *d, uint64_t element, double a, double b)
 		note(d, element, absolute, relative(a, b, absolute));
 }
 
-/* 64-bit integers, which doubles would round before they are subtracted. */
+static uint64_t magnitude(const struct value *v)
+{
+	return v->kind == VALUES_SIGNED && v->i < 0 ? -(uint64_t)v->i : v->u;
+}
+
+/* Integers, those of 64 bits before a double would round them; a sum that needs 65 bits is rounded in any case. */
 static void compare_whole(struct difference *d, uint64_t element, const struct value *a, const struct value *b)
 {
-	__int128 x = a->kind == VALUES_SIGNED ? (__int128)a->i : (__int128)a->u;
-	__int128 y = b->kind == VALUES_SIGNED ? (__int128)b->i : (__int128)b->u;
-	__int128 absolute = x > y ? x - y : y - x, most;
+	uint64_t x = magnitude(a), y = magnitude(b), sum;
+	bool apart = (a->kind == VALUES_SIGNED && a->i < 0) != (b->kind == VALUES_SIGNED && b->i < 0);
+	double absolute;
 
-	if (x == y)
+	if (x == y && (!apart || x == 0))
 		return;
-	x = x < 0 ? -x : x;
-	y = y < 0 ? -y : y;
-	most = x > y ? x : y;
-	note(d, element, (double)absolute, (double)absolute / (double)most);
+	if (!apart)
+		absolute = (double)(x > y ? x - y : y - x);
+	else
+		absolute = bytes_add(x, y, &sum) ? (double)sum : (double)x + (double)y;
+	note(d, element, absolute, absolute / (double)(x > y ? x : y));
 }
 
 static bool is_whole(enum dtype dtype)
