@@ -58,7 +58,7 @@ static void add_totals(const struct stats_write *s, const struct term *term, str
 	if (m->finite > 0)
 		text_add(out, ": " DIGITS " to " DIGITS ", mean " DIGITS ", deviation " DIGITS, m->ends.min, m->ends.max, m->mean,
 			 sqrt(moments_variance(m)));
-	text_add(out, "\n%s zeros (%.3g%%)", term_number(a, m->zeros), numbers ? 100.0 * (double)m->zeros / (double)numbers : 0.0);
+	text_add(out, "\n%s zero%s (%.3g%%)", term_number(a, m->zeros), m->zeros == 1 ? "" : "s", numbers ? 100.0 * (double)m->zeros / (double)numbers : 0.0);
 	text_add(out, "%s, %s NaN, %s infinite%s\n", m->nans + infs ? term_style(term, TERM_RED) : "", term_number(b, m->nans),
 		 term_number(c, infs), m->nans + infs ? term_style(term, TERM_PLAIN) : "");
 	if (s->counted < s->count)
