@@ -198,8 +198,8 @@ int diff_main(int argc, char **argv)
 
 void diff_help(FILE *out)
 {
-	fputs("Options before A are for both sides, those behind a SOURCE for that one alone:\n"
-	      "  gatherfs diff checkpoint -o step=1_100 merged\n"
+	fputs("Options before A are for both sides, those behind A or B for that one alone, as in\n"
+	      "`gatherfs diff checkpoint -o step=1_100 merged`.\n"
 	      "NaN equals NaN, 0 equals -0; a relative difference is over the larger magnitude.\n"
 	      "Exit codes: 0 all equal, 1 some differ, 2 trouble.\n\n", out);
 	option_help(out);
