@@ -15,7 +15,7 @@ static const struct verb table[] = {
 	{ "info", "SOURCE [--dry-run]", "what a checkpoint is; --dry-run: what a view of it would be", info_main, option_help },
 	{ "explain", "SOURCE TENSOR [INDEX]", "where a tensor or an element of it lives: rank, file, byte", explain_main, option_help },
 	{ "status", "MOUNTPOINT", "what a mount says of itself", status_verb_main, NULL },
-	{ "check", "SOURCE [--values]", "look for everything that can be wrong: headers, copies, counters, checksums", check_main, option_help },
+	{ "check", "SOURCE [--values]", "look for everything that can be wrong (headers, copies, checksums); exit code 1 when something is", check_main, option_help },
 	{ "stats", "SOURCE [PATTERN]", "minimum, maximum, mean, deviation, zeros, NaN, infinities, a histogram; -q: without it, in one reading", stats_main,
 	  option_help },
 	{ "diff", "A B [PATTERN]", "compare two checkpoints tensor by tensor, whatever their layouts; exit code 1 when they differ", diff_main, diff_help },
