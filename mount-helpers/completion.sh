@@ -12,7 +12,8 @@ verbs=$("$program" help | awk '/^  [a-z]/ { printf "%s%s", sep, $1; sep = " " }'
 options_of() # VERB: "name" and "name=VALUE", in the order of the help
 {
 	"$program" help "$1" | awk -v verb="$1" '
-	/^  [a-z_]+(=[^ ]+)?( |$)/ {
+	/^Options, as/ { rows = 1 }
+	rows && /^  [a-z_]+(=[^ ]+)?( |$)/ {
 		owners = $0
 		sub(/^  [^ ]+ +/, "", owners)
 		if (owners ~ /^[a-z][a-z-]*(, [a-z-]+)*: /) {

@@ -100,7 +100,8 @@ def options():
     """option -> its value in the help, "" for none; of all verbs."""
     found = {}
     for verb in verbs():
-        found.update(re.findall(r"^  ([a-z_]+)(?:=(\S+))?(?: |$)", lib.gatherfs("help", verb)[1], re.M))
+        rows = lib.gatherfs("help", verb)[1].partition("\nOptions, as")[2]
+        found.update(re.findall(r"^  ([a-z_]+)(?:=(\S+))?(?: |$)", rows, re.M))
     lib.need(len(found) > 20, f"only {len(found)} options")
     return found
 
