@@ -158,7 +158,8 @@ DEBIAN := build-essential pkg-config fuse3 libfuse3-dev libcjson-dev libxxhash-d
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 
 setup: fuse debian .venv/check/ready
-setup-clients: debian .venv/clients/ready
+setup-clients: debian .venv/clients/ready .venv/torch/ready
+test setup-clients: DEBIAN += python3-torch
 
 fuse:
 	@[ -c /dev/fuse ] && (exec 3<>/dev/fuse) 2>/dev/null || { echo "gatherfs: /dev/fuse is missing or may not be opened here, and every mount needs it" >&2; exit 1; }
@@ -169,8 +170,10 @@ debian:
 	{ $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } >build/apt.log 2>&1 || \
 	{ echo "gatherfs: could not install the Debian packages$$missing (no network? the log is build/apt.log)" >&2; exit 1; }; }
 
+VENV := python3 -m venv
+.venv/torch/ready: VENV := /usr/bin/python3 -m venv --system-site-packages
 .venv/%/ready: tests/requirements-%.txt | debian
-	@echo "setting up $(@D)"; python3 -m venv --clear $(@D)
+	@echo "setting up $(@D)"; $(VENV) --clear $(@D)
 	@for try in 1 2; do $(@D)/bin/pip install -q --no-deps --disable-pip-version-check -r $< >$(@D)/pip.log 2>&1 && exec touch $@; done; \
 	echo "gatherfs: could not install the Python packages of $< (no network? the log is $(@D)/pip.log)" >&2; exit 1
 

@@ -35,6 +35,13 @@ class Family:
         self.q, self.kv = self.config["num_attention_heads"] * dim, self.config["num_key_value_heads"] * dim
         self.fill()
 
+    @classmethod
+    def of(cls, config, hf, dtype):
+        """A model that there is already."""
+        self = cls.__new__(cls)
+        self.kind, self.config, self.hf, self.dtype = config["model_type"], config, hf, dtype
+        return self
+
     def add(self, name, *shape):
         kind = DTYPES[self.dtype]
         count = int(np.prod(shape))
