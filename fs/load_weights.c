@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Weights files: a header or an index is read, and what it lists goes into the checkpoint. A new source format is a function here. */
+#include <errno.h>
+
 #include "fs/loading.h"
 #include "fs/mapped.h"
 #include "layout/ckpt.h"
