@@ -23,9 +23,11 @@ static int check_word(const struct recipe *r, const struct recipe_line *line, co
 	bool factor = factors_find(&part->shape, word) != FACTORS_NONE;
 	bool place = is_index(r, word) && pattern_has(&part->hf, word) && !pattern_has(&line->ms, word);
 
-	if (word == FACTORS_ONE || factor != place)
-		return is_index(r, word) && factor ? error_set(err, -EINVAL, "index \"%s\" in the shape of a part", r->words.name[word]) : 0;
-	return error_set(err, -EINVAL, "\"%s\" is in the shape of the whole, but not in that of the part", r->words.name[word]);
+	if (word != FACTORS_ONE && factor && is_index(r, word))
+		return error_set(err, -EINVAL, "index \"%s\" in the shape of a part", r->words.name[word]);
+	if (word != FACTORS_ONE && !factor && !place)
+		return error_set(err, -EINVAL, "\"%s\" is in the shape of the whole, but not in that of the part", r->words.name[word]);
+	return 0;
 }
 
 static int check_part(const struct recipe *r, const struct recipe_line *line, uint32_t n, struct error *err)
