@@ -82,7 +82,7 @@ static uint64_t slots(const struct look *look, const struct follow_step *s)
 	return look->iterations ? s->found->count : look->ranks.count;
 }
 
-/* True when building the step would tell nothing new. Fewer files do not complete a step, but a broken one may have been broken by one. */
+/* True when building the step would tell nothing new. Fewer files do not complete a step, but one of them may have broken it. */
 static bool is_current(const struct follow_step *s, uint64_t ranks)
 {
 	if (s->state == FOLLOW_SHOWN)
@@ -117,7 +117,7 @@ static void leave_out(struct follow_step *next, int code, const struct error *er
 {
 	const char *problem = next->found ? next->found->problem : NULL;
 
-	next->state = code == -ENODATA ? FOLLOW_INCOMPLETE : FOLLOW_BROKEN;
+	next->state = code == -ENODATA || code == -ENOENT ? FOLLOW_INCOMPLETE : FOLLOW_BROKEN; /* rotation may be at work */
 	next->shown = NULL;
 	next->why = next->arena ? arena_strndup(next->arena, err->msg, strlen(err->msg)) : NULL;
 	next->again = !next->why || problem || (code != -ENODATA && code != -EINVAL);

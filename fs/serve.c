@@ -277,7 +277,7 @@ static void stop_watching(struct serve *s)
 	if (watch_stop(s->watch, 8))
 		return;
 	serve_unmount(s);
-	log_error(&s->log, "%s: the source does not answer", s->options->source.item[0]);
+	log_error(&s->log, "%s: still being read after ten seconds; leaving all the same", s->options->source.item[0]);
 	_exit(1);
 }
 
