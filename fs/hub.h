@@ -96,7 +96,10 @@ bool hub_is_many(const struct hub *hub);
 /* The model of the root; it is there to the end, and needs no holding. */
 struct hub_model *hub_root(struct hub *hub);
 
-/* Calls fn for each model that is shown, in the order of their numbers, until it returns false; under the lock, so fn may hold a model, but not drop one. */
+/*
+ * Calls fn for each model that is shown, in the order of their numbers, until it returns false. The lock is held, so fn may hold a
+ * model, but not drop one.
+ */
 void hub_each(struct hub *hub, bool (*fn)(struct hub_model *m, void *arg), void *arg);
 
 /* How many retired models are still held. */

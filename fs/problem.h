@@ -30,7 +30,7 @@ struct problems {
 	uint32_t owners;
 };
 
-/* An empty list, or NULL without memory. problem_list_share() gives it one owner more; the last problem_list_free() counts. NULL is allowed. */
+/* An empty list, or NULL without memory. Sharing gives it one owner more; the last one frees it. problem_list_free(NULL) is allowed. */
 struct problems *problem_list_new(void);
 struct problems *problem_list_share(struct problems *problems);
 void problem_list_free(struct problems *problems);

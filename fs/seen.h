@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files as they were when they were last looked at, and whether they still are. A file is what its path names: a new one put in its place is another. */
+/*
+ * Files as they were when they were last looked at, and whether they still are. A file is what its path names: one that was put in
+ * its place is another.
+ */
 #ifndef FS_SEEN_H
 #define FS_SEEN_H
 

@@ -63,7 +63,7 @@ static bool is_local(const char *path)
 	return false;
 }
 
-/* Watches a folder, if it is not watched yet; true when it was not. A folder that was put in its place is another, with a number of its own. */
+/* Watches a folder; true when it was not watched yet. A folder that was put in its place is another, with a number of its own. */
 static bool watch_folder(struct watch *w, const char *path)
 {
 	int number = w->inotify < 0 ? -1 : inotify_add_watch(w->inotify, path, FOLDER_EVENTS);
