@@ -189,3 +189,32 @@ Test(tree, door)
 	cr_assert_eq(tree.nodes[0].folders, 2, "a door is a folder to whoever counts links");
 	arena_free(arena);
 }
+
+Test(tree, part_of_a_mount)
+{
+	static const struct {
+		const char *status, *json, *root;
+	} cases[] = {
+		{ NULL, NULL, "a f/" },
+		{ "status", "status.json", "a f/ status status.json" },
+		{ "f/status", NULL, "a f/" },
+	};
+	struct image image = { .size = 5 };
+	struct view_file files[] = { { "f/b", &image }, { "a", &image } };
+	struct view view = { .files = files, .count = 2 };
+	struct error err;
+	char names[256];
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct tree_place place = { .base = BASE + i, .status = cases[i].status, .status_json = cases[i].json };
+		struct arena *arena = arena_new();
+		struct tree tree;
+
+		cr_assert_eq(tree_build_at(&view, &place, arena, &tree, &err), 0);
+		listing(&tree, &tree.nodes[0], names);
+		cr_assert_str_eq(names, cases[i].root);
+		cr_assert_eq(tree.base, BASE + i);
+		cr_assert_eq(tree.bytes, 10);
+		arena_free(arena);
+	}
+}

@@ -128,6 +128,7 @@ def test_refused(tmp):
     os.makedirs(f"{source}/rank_9")
     lib.refused_mount(source, STEPS, parts=["rank 9", "0 to 3"])
     os.rmdir(f"{source}/rank_9")
+    lib.refused("info", source, "-o", STEPS, parts=["steps=all", "mount"])
     os.rename(f"{tmp}/strategy", f"{tmp}/elsewhere")
     lib.refused_mount(source, STEPS, parts=["no strategy"])
 
