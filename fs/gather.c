@@ -15,7 +15,6 @@
 
 #include "fs/gather.h"
 #include "fs/mapped.h"
-#include "fs/rows.h"
 #include "layout/plan.h"
 
 #define STAGING (UINT64_C(256) << 10) /* bytes: more was no faster, and each thread has its own */
@@ -23,6 +22,8 @@
 #define GAP_MAX 4096                /* bytes between two runs that are read along rather than read around */
 #define STRIDE_GAP_MAX 512          /* bytes between two rows, likewise; more is copied from a mapping */
 #define ROW_MIN 65536               /* bytes: a longer row that is far from the next is worth a system call */
+#define SMALL_ROW 8                 /* bytes: rows that are elements, which transposing has; the next run is likely the next column */
+#define BLOCKS 4
 #define RUNS 256
 #define SPANS 64
 #define TOUCHED 64
@@ -44,6 +45,8 @@ struct gather {
 	uint64_t staged;                /* bytes of all spans */
 
 	const struct gather_range *range;
+	struct rows_block blocks[BLOCKS]; /* runs of small rows that the next may join */
+	uint32_t block_count;
 	struct run direct;              /* a contiguous run that the next may continue; rows 0: none */
 	uint32_t bad;                   /* the source that failed */
 	struct error *err;
@@ -125,19 +128,47 @@ static int flush_direct(struct gather *g)
 	return run.rows ? read_source(g, run.source, run.src, g->range->dst + run.dst, run.len) : 0;
 }
 
+static int copy_block(struct gather *g, const struct rows_block *block)
+{
+	int rc = mapped_rows(source_of(g, block->run.source), block, g->range->dst + block->run.dst, g->err);
+
+	return rc < 0 ? fail_at(g, block->run.source, rc) : touch(g, block->run.source);
+}
+
+static int flush_blocks(struct gather *g)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < g->block_count && rc == 0; i++)
+		rc = copy_block(g, &g->blocks[i]);
+	g->block_count = 0;
+	return rc;
+}
+
+/* Elements far apart wait for their neighbours: gate and up of an expert are transposed side by side, so several blocks grow in turns. */
+static int take_small_rows(struct gather *g, const struct run *run)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < g->block_count; i++)
+		if (rows_join(&g->blocks[i], run))
+			return 0;
+	if (g->block_count == BLOCKS)
+		rc = flush_blocks(g);
+	g->blocks[g->block_count++] = (struct rows_block){ .run = *run, .columns = 1 };
+	return rc;
+}
+
 /* Long rows: a system call each is nothing beside copying them. Addresses beyond a file's end are in no mapping. */
 static int read_rows(struct gather *g, const struct run *run)
 {
 	const struct source *source = source_of(g, run->source);
-	uint8_t *dst = g->range->dst + run->dst;
 	int rc = 0;
 
-	if (run->len < ROW_MIN && run->src < source->stamp.size) {
-		rc = mapped_rows(source, run, dst, g->err);
-		return rc < 0 ? fail_at(g, run->source, rc) : touch(g, run->source);
-	}
+	if (run->len < ROW_MIN && run->src < source->stamp.size)
+		return run->len <= SMALL_ROW ? take_small_rows(g, run) : copy_block(g, &(struct rows_block){ .run = *run, .columns = 1 });
 	for (uint64_t i = 0; i < run->rows && rc == 0; i++)
-		rc = read_source(g, run->source, run->src + i * run->src_stride, dst + i * run->dst_stride, run->len);
+		rc = read_source(g, run->source, run->src + i * run->src_stride, g->range->dst + run->dst + i * run->dst_stride, run->len);
 	return rc;
 }
 
@@ -269,7 +300,7 @@ static int take(struct gather *g, struct run run)
 /* Forgets what an earlier range that failed has left behind. */
 static void begin(struct gather *g, const struct gather_range *range, struct error *err)
 {
-	g->run_count = g->span_count = g->touched_count = 0;
+	g->run_count = g->span_count = g->touched_count = g->block_count = 0;
 	g->staged = 0;
 	g->direct.rows = 0;
 	g->range = range;
@@ -290,6 +321,8 @@ int gather_bytes(struct gather *g, const struct gather_range *range, uint32_t *s
 		rc = flush_direct(g);
 	if (rc == 0)
 		rc = flush_staged(g);
+	if (rc == 0)
+		rc = flush_blocks(g);
 	if (rc == 0)
 		rc = check_touched(g);
 	*source = g->bad;

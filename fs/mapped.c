@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 
 #include "fs/mapped.h"
-#include "fs/rows.h"
 
 #define SMALL (UINT64_C(16) << 20) /* bytes: a smaller file is read along as the kernel thinks best */
 
@@ -105,7 +104,7 @@ static int keep(const struct source *s, const uint8_t **out, struct error *err)
 
 /* What copying rows needs. */
 struct copying {
-	const struct run *run;
+	const struct rows_block *block;
 	uint8_t *dst;
 };
 
@@ -113,13 +112,14 @@ static int copy(struct bytes file, void *arg)
 {
 	const struct copying *c = arg;
 
-	rows_copy(c->dst, file.ptr + c->run->src, c->run);
+	rows_copy_block(c->dst, file.ptr + c->block->run.src, c->block);
 	return 0;
 }
 
-int mapped_rows(const struct source *s, const struct run *run, uint8_t *dst, struct error *err)
+int mapped_rows(const struct source *s, const struct rows_block *block, uint8_t *dst, struct error *err)
 {
-	struct copying c = { run, dst };
+	const struct run *run = &block->run;
+	struct copying c = { block, dst };
 	const uint8_t *map = NULL;
 	int code = keep(s, &map, err);
 
@@ -128,6 +128,6 @@ int mapped_rows(const struct source *s, const struct run *run, uint8_t *dst, str
 	pthread_once(&once, install);
 	if (!guarded((struct bytes){ map, s->stamp.size }, copy, &c, &code))
 		return error_set(err, -EIO, "%s: ends before byte %llu, or cannot be read there", s->path,
-				 (unsigned long long)(run->src + (run->rows - 1) * run->src_stride + run->len));
+				 (unsigned long long)(run->src + (run->rows - 1) * run->src_stride + block->columns * run->len));
 	return code;
 }

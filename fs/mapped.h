@@ -8,9 +8,9 @@
 #ifndef FS_MAPPED_H
 #define FS_MAPPED_H
 
+#include "fs/rows.h"
 #include "fs/source.h"
 #include "layout/bytes.h"
-#include "layout/plan.h"
 
 /*
  * Calls fn with the bytes of `source` and `arg`, and returns what fn returns; -EIO when the file is not, or does not stay, as it is
@@ -22,11 +22,11 @@
 int mapped_call(const struct source *source, int (*fn)(struct bytes file, void *arg), void *arg, struct error *err);
 
 /*
- * Copies the rows of `run` from a mapping of its source to dst, dst_stride apart. The mapping is made on first use and kept, for
+ * Copies the rows of `block` from a mapping of its source to dst, as rows_copy_block() does. The mapping is made on first use and kept, for
  * rows that are far apart in the file cost a system call each by any other way. -EIO when the file ends before, or the errno of
  * mmap. Whether the file has changed the caller must check afterwards: what is beyond the end of a truncated file may read as
  * zeros. From any thread; not for addresses beyond the end of the file.
  */
-int mapped_rows(const struct source *source, const struct run *run, uint8_t *dst, struct error *err);
+int mapped_rows(const struct source *source, const struct rows_block *block, uint8_t *dst, struct error *err);
 
 #endif

@@ -133,6 +133,7 @@ static void fill_part(const struct making *m, const struct tensor *source, struc
 	}
 }
 
+/* Parts that meet in a row stand side by side, for weave_find() looks beside the last one first. */
 int fuse_make(const struct figures *figures, const struct recipe_line *line, const char *name, const struct tensor *const *sources,
 	      struct arena *arena, struct tensor *out, struct error *err)
 {
@@ -151,7 +152,7 @@ int fuse_make(const struct figures *figures, const struct recipe_line *line, con
 	}
 	for (uint64_t i = 0; i < slots; i++) {
 		m.part = fuse_part(figures, line, i, m.values);
-		fill_part(&m, sources[i], &parts[i]);
+		fill_part(&m, sources[i], &parts[i % (slots / line->count) * line->count + m.part]);
 	}
 	return weave_make(name, weave, arena, out, err);
 }

@@ -240,6 +240,23 @@ def test_same_strategy(tmp):
     lib.refused_mount(source, "names=mcore-train", "to=same", config, parts=["to=same", "linear_", "name a target strategy"])
 
 
+def test_wide_experts(tmp):
+    """Wide enough to be transposed by tiles out of a mapping; read in pieces that begin and end anywhere."""
+    rng = random.Random(SEED)
+    for dtype, hidden, ffn in (("BF16", 300, 270), ("F32", 200, 261), ("F16", 264, 257)):
+        family = Family(rng, "qwen3_moe", dtype, num_hidden_layers=1, hidden_size=hidden, moe_intermediate_size=ffn, num_experts=3, head_dim=2)
+        want, hf = as_files(family.mcore_train(), dtype), as_files(family.hf, dtype)
+        shows(save_hf(f"{tmp}/{dtype}hf", family), want, "names=mcore-train")
+        config = with_config(tmp, family)
+        source = save_ms(f"{tmp}/{dtype}ms", want)
+        shows(source, hf, "names=hf", config, index="hf")
+        with lib.Mount(source, "names=hf", config) as root:
+            whole = lib.read(f"{root}/model.safetensors")
+            for _ in range(200):
+                at, length = rng.randrange(len(whole)), rng.choice([1, 3, 700, 5000, 100000])
+                lib.need(lib.read_at(f"{root}/model.safetensors", at, length) == whole[at:at + length], f"{length} bytes at {at}")
+
+
 def test_own_recipe(tmp):
     """A family of one's own: concatenation on the last axis, stacking, a transposition, four in one."""
     text = """# of one's own
