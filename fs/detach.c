@@ -2,6 +2,7 @@
 /* The report is a pipe: one zero byte for "all well", a sentence for a problem, its end without either for a sudden death. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,15 @@ static void close_streams(void)
 		dup2(null, fd);
 	if (null > 2)
 		close(null);
+}
+
+/* A shell starts what it puts into the background with SIGINT ignored, nohup with SIGHUP; a daemon of its own session ends by each. */
+static void take_signals(void)
+{
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		signal(ends[i], SIG_DFL);
 }
 
 pid_t detach_fork(int *channel, struct error *err)
@@ -42,6 +52,7 @@ pid_t detach_fork(int *channel, struct error *err)
 	if (setsid() < 0 || chdir("/") < 0)
 		_exit(1); /* neither can happen here; the parent would say that the daemon ended */
 	close_streams();
+	take_signals();
 	return 0;
 }
 

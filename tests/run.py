@@ -180,6 +180,7 @@ def cannot_mount(program):
 
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it would be ignored, by all that is started here too
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--build", default="build")
     ap.add_argument("--asan")

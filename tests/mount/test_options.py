@@ -134,6 +134,18 @@ def test_signals_end_the_mount(tmp):
     os.rmdir(point)
 
 
+def test_ignored_signals_end_a_daemon(tmp):
+    """A shell in the background ignores SIGINT, nohup SIGHUP; a daemon is no longer theirs."""
+    source, point = saved(tmp), tempfile.mkdtemp(prefix="mnt-")
+    for sig in (signal.SIGINT, signal.SIGHUP):
+        subprocess.run(["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh", lib.GATHERFS, "mount", source, point], check=True,
+                       stdout=subprocess.DEVNULL, timeout=30)
+        pid, = lib.daemons(point)
+        os.kill(pid, sig)
+        lib.wait_for(lambda: not lib.mounted(point) and not os.path.exists(f"/proc/{pid}"), f"{sig} to end the mount")
+    os.rmdir(point)
+
+
 def test_daemon_lets_go(tmp):
     """The daemon holds no stream, folder or terminal of its caller: a pipe to `mount` closes when mount returns."""
     source, point = saved(tmp), tempfile.mkdtemp(prefix="mnt-")
