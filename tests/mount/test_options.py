@@ -138,7 +138,7 @@ def test_ignored_signals_end_a_daemon(tmp):
     """A shell in the background ignores SIGINT, nohup SIGHUP; a daemon is no longer theirs."""
     source, point = saved(tmp), tempfile.mkdtemp(prefix="mnt-")
     for sig in (signal.SIGINT, signal.SIGHUP):
-        subprocess.run(["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh", lib.GATHERFS, "mount", source, point], check=True,
+        subprocess.run(["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh", lib.PROGRAM, "mount", source, point], check=True,
                        stdout=subprocess.DEVNULL, timeout=30)
         pid, = lib.daemons(point)
         os.kill(pid, sig)
