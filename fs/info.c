@@ -131,6 +131,10 @@ static void write_text(const struct info *in, struct text *out)
 		describe_rank_list(out, in->rank, in->rank_count);
 	}
 	text_add(out, "\n");
+	if (m->names) {
+		name_field(in, out, "names");
+		text_add(out, "%s\n", m->names);
+	}
 	add_steps(in, out);
 	add_strategy(in, out);
 	add_sizes(in, out);
@@ -158,6 +162,8 @@ static int run(struct subject *s, struct error *err)
 		info_json(&in, &out);
 	else
 		write_text(&in, &out);
+	if (s->options.has_names && !s->options.json)
+		info_names(&in, &out);
 	if (s->options.dry_run && !s->options.json)
 		info_files(&in, &out);
 	return term_output(&out, err);

@@ -26,4 +26,8 @@ void info_json(const struct info *in, struct text *out);
 /* A table of what the view has, but for .gatherfs/. */
 void info_files(const struct info *in, struct text *out);
 
+/* With names=: which tensor of the view is which of SOURCE, or made of which. */
+void info_names(const struct info *in, struct text *out);
+void info_names_json(const struct info *in, struct text *out);
+
 #endif

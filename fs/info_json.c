@@ -116,6 +116,8 @@ void info_json(const struct info *in, struct text *out)
 	add_sizes(in, out);
 	add_left_out(in, out);
 	add_texts(out, "warnings", &in->model->warnings);
+	if (in->options->has_names)
+		info_names_json(in, out);
 	if (in->options->dry_run)
 		add_view(in, out);
 	text_add(out, "\n}\n");

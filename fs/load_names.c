@@ -199,6 +199,10 @@ static int convert(struct known *k)
 	code = convert_checkpoint(ld->model->checkpoint, &co, ld->model->arena, &done, k->err);
 	if (code < 0)
 		return error_prefix(k->err, code, "names=%s", recipe_naming_name(co.to));
+	ld->model->names = arena_printf(ld->model->arena, "%s as %s, by the recipe \"%s\"", naming_text(&done.from), recipe_naming_name(co.to),
+					k->recipe->family);
+	if (!ld->model->names)
+		return error_nomem(k->err);
 	code = warn(ld, &done.left_out, k->err);
 	return code == 0 ? check_target(ld, k->err) : code;
 }

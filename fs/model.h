@@ -43,6 +43,7 @@ struct model {
 
 	/* For people: .gatherfs/status and what `mount` says. */
 	const char *kind;                  /* "distributed, 8 ranks", "unified, shown as it is" ... */
+	const char *names;                 /* "hf as mcore, by the recipe qwen3"; NULL where names are kept */
 	const char *step;                  /* "1_100", NULL where there is none */
 	struct model_texts source_dirs;    /* SOURCE, absolute */
 	struct model_texts strategy_files; /* that were used */

@@ -240,6 +240,27 @@ def test_same_strategy(tmp):
     lib.refused_mount(source, "names=mcore-train", "to=same", config, parts=["to=same", "linear_", "name a target strategy"])
 
 
+def test_info(tmp):
+    """`gatherfs info` shows what would become of each name, before anything is mounted."""
+    family = tiny("qwen3_moe", num_hidden_layers=1, num_experts=5, tie_word_embeddings=True)
+    source = save_hf(f"{tmp}/hf", family, tensors={**as_files(family.hf, "BF16"), "lm_head.weight": ("BF16", [1], b"ab")})
+    code, out, err = lib.gatherfs("info", "--names", "mcore-train", source)
+    lib.equal((code, err), (0, ""), "info")
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in out.split("\n") if line.strip()}
+    at = "model.layers.0"
+    lib.need('hf as mcore-train, by the recipe "qwen3_moe"' in lines["names"], out)
+    lib.need(lines["decoder.layers.0.self_attention.linear_qkv.weight"].endswith(" + ".join(f"{at}.self_attn.{p}_proj.weight" for p in "qkv")), out)
+    lib.need(lines["decoder.layers.0.mlp.experts.weight1"].endswith(" + 6 more") and "lm_head.weight is left out" in out, out)
+    report = json.loads(lib.gatherfs("info", "--json", "--names=mcore-train", source)[1])["names"]
+    lib.equal(sorted(report), sorted(family.mcore_train()), "names")
+    lib.equal(report["decoder.layers.0.mlp.experts.weight2"], [f"{at}.mlp.experts.{e}.down_proj.weight" for e in range(5)], "experts")
+    lib.equal(sorted(n for parts in report.values() for n in parts), sorted(family.hf), "every tensor once")
+    ms = save_ms(f"{tmp}/ms", as_files(family.mcore_train(), "BF16"))
+    out = lib.gatherfs("info", "--names=hf", ms, "-o", f"with={source}")[1]
+    lib.need("part of decoder.layers.0.mlp.experts.weight1" in out, out)
+    lib.refused("info", "--names=hf", ms, parts=["config.json", "model="])
+
+
 def test_wide_experts(tmp):
     """Wide enough to be transposed by tiles out of a mapping; read in pieces that begin and end anywhere."""
     rng = random.Random(SEED)
