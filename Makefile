@@ -128,7 +128,8 @@ DOC        := $(PREFIX)/share/doc/gatherfs
 EXAMPLES   := fstab.example gatherfs.conf srv-model.mount srv-model.automount
 TEXTS      := mount-helpers/gatherfs.1:$(PREFIX)/share/man/man1/gatherfs.1 mount-helpers/mount.gatherfs.8:$(PREFIX)/share/man/man8/mount.gatherfs.8 \
               mount-helpers/gatherfs@.service:$(PREFIX)/lib/systemd/system/gatherfs@.service README.md:$(DOC)/README.md LICENSE:$(DOC)/copyright \
-              $(B)/completion.bash:$(PREFIX)/share/bash-completion/completions/gatherfs $(foreach e,$(EXAMPLES),mount-helpers/$(e):$(DOC)/examples/$(e))
+              $(B)/completion.bash:$(PREFIX)/share/bash-completion/completions/gatherfs $(foreach e,$(EXAMPLES),mount-helpers/$(e):$(DOC)/examples/$(e)) \
+              $(foreach r,$(RECIPES),$(r):$(PREFIX)/share/gatherfs/recipes/$(notdir $(r)))
 LINKS      := $(SBINDIR)/mount.gatherfs $(SBINDIR)/mount.fuse.gatherfs
 
 $(B)/completion.bash: mount-helpers/completion.sh $(B)/gatherfs
@@ -143,7 +144,7 @@ install: all $(B)/completion.bash ## DESTDIR= PREFIX=/usr/local; mount.gatherfs 
 
 uninstall: ## removes what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/gatherfs $(LINKS:%=$(DESTDIR)%) $(foreach t,$(TEXTS),$(DESTDIR)$(lastword $(subst :, ,$(t))))
-	for dir in $(DOC)/examples $(DOC) /etc/gatherfs; do [ ! -d $(DESTDIR)$$dir ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$$dir; done
+	for dir in $(DOC)/examples $(DOC) $(PREFIX)/share/gatherfs/recipes $(PREFIX)/share/gatherfs /etc/gatherfs; do [ ! -d $(DESTDIR)$$dir ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$$dir; done
 
 ##@ Other
 clean: ## removes what was built; .venv stays

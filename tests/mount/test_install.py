@@ -23,6 +23,8 @@ INSTALLED = {  # path: (mode, source, or where a link leads)
     f"{DOC}/copyright": (0o644, f"{ROOT}/LICENSE"),
     **{f"{DOC}/examples/{name}": (0o644, f"{HELPERS}/{name}")
        for name in ("fstab.example", "gatherfs.conf", "srv-model.mount", "srv-model.automount")},
+    **{f"usr/share/gatherfs/recipes/{name}.recipe": (0o644, f"{ROOT}/layout/recipes/{name}.recipe")
+       for name in ("deepseek_v3", "llama", "qwen2", "qwen3", "qwen3_moe")},
 }
 
 

@@ -240,6 +240,19 @@ def test_same_strategy(tmp):
     lib.refused_mount(source, "names=mcore-train", "to=same", config, parts=["to=same", "linear_", "name a target strategy"])
 
 
+def test_steps(tmp):
+    """steps=all: each step's folder has the other names."""
+    family = tiny("llama", num_hidden_layers=2)
+    model = cut(random.Random(SEED), family, family.legacy(True))
+    model.save_strategy(f"{tmp}/strategy")
+    for step in ("1_10", "1_20"):
+        model.save(f"{tmp}/checkpoint", step=step)
+    with lib.Mount(f"{tmp}/checkpoint", "steps=all", "names=hf", with_config(tmp, family)) as root:
+        for step in ("1_10", "1_20", "latest"):
+            lib.same_tensors(lib.tensors_of(f"{root}/{step}"), as_files(family.hf, "BF16"), step)
+            lib.need("model.safetensors.index.json" in os.listdir(f"{root}/{step}"), "no index")
+
+
 def test_info(tmp):
     """`gatherfs info` shows what would become of each name, before anything is mounted."""
     family = tiny("qwen3_moe", num_hidden_layers=1, num_experts=5, tie_word_embeddings=True)
