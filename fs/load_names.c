@@ -106,11 +106,15 @@ static int none(const struct known *k, const char *type, const struct text *fami
 	const char *model = k->ld->options->model;
 
 	if (model)
-		return error_set(k->err, -EINVAL, "model=%s: there is no such recipe; there are %s, and recipe=FILE for your own", model, families->ptr);
+		return error_set(k->err, -EINVAL, "model=%s: there is no such recipe; there are %s, and recipe=FILE for your own", model,
+				 families->ptr);
 	if (!type)
-		return error_set(k->err, -EINVAL, "names=: which family of models this is must be told: by a config.json with a model_type in SOURCE or "
-				 "in with=DIR, by model= (%s), or by recipe=FILE", families->ptr);
-	return error_set(k->err, -EINVAL, "%s: there is no recipe for model_type \"%s\"; those of model= are %s, and recipe=FILE takes your own",
+		return error_set(k->err, -EINVAL,
+				 "names=: which family of models this is must be told: by a config.json with a model_type in SOURCE or "
+				 "in with=DIR, by model= (%s), or by recipe=FILE",
+				 families->ptr);
+	return error_set(k->err, -EINVAL,
+			 "%s: there is no recipe for model_type \"%s\"; those of model= are %s, and recipe=FILE takes your own",
 			 k->path ? k->path : "set=", type, families->ptr);
 }
 
@@ -168,8 +172,11 @@ static int warn(struct loading *ld, const struct pairs *left, struct error *err)
 			told |= is_same && k < i;
 		}
 		if (!told)
-			code = load_warn(ld, same == 1 ? arena_printf(ld->model->arena, "%s is left out: %s", p->key, p->value) :
-					 arena_printf(ld->model->arena, "%s and %llu more are left out: %s", p->key, (unsigned long long)same - 1, p->value), err);
+			code = load_warn(ld,
+					 same == 1 ? arena_printf(ld->model->arena, "%s is left out: %s", p->key, p->value)
+						   : arena_printf(ld->model->arena, "%s and %llu more are left out: %s", p->key,
+								  (unsigned long long)same - 1, p->value),
+					 err);
 	}
 	return code;
 }
@@ -181,7 +188,9 @@ static int check_target(const struct loading *ld, struct error *err)
 
 	for (uint64_t i = 0; ld->options->to_same && i < c->count; i++)
 		if (c->tensors[i].weave)
-			return error_set(err, -EINVAL, "to=same: the source's strategy does not know \"%s\", which is made of other tensors; name a target strategy",
+			return error_set(err, -EINVAL,
+					 "to=same: the source's strategy does not know \"%s\", which is made of other tensors; name a "
+					 "target strategy",
 					 c->tensors[i].name);
 	return 0;
 }
@@ -199,8 +208,8 @@ static int convert(struct known *k)
 	code = convert_checkpoint(ld->model->checkpoint, &co, ld->model->arena, &done, k->err);
 	if (code < 0)
 		return error_prefix(k->err, code, "names=%s", recipe_naming_name(co.to));
-	ld->model->names = arena_printf(ld->model->arena, "%s as %s, by the recipe \"%s\"", naming_text(&done.from), recipe_naming_name(co.to),
-					k->recipe->family);
+	ld->model->names = arena_printf(ld->model->arena, "%s as %s, by the recipe \"%s\"", naming_text(&done.from),
+					recipe_naming_name(co.to), k->recipe->family);
 	if (!ld->model->names)
 		return error_nomem(k->err);
 	code = warn(ld, &done.left_out, k->err);

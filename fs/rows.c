@@ -36,8 +36,8 @@ void rows_copy(uint8_t *dst, const uint8_t *src, const struct run *run)
 #define TILE_ROWS 8   /* rows that are a page apart share a few places in the cache: more would push each other out */
 
 /* Any tile: `columns` elements of `len` bytes in each of `rows` rows of the source. */
-static inline __attribute__((always_inline)) void copy_tile(uint8_t *dst, const uint8_t *src, const struct rows_block *b, uint64_t rows, uint64_t columns,
-							    uint64_t len)
+static inline __attribute__((always_inline)) void copy_tile(uint8_t *dst, const uint8_t *src, const struct rows_block *b, uint64_t rows,
+							    uint64_t columns, uint64_t len)
 {
 	for (uint64_t c = 0; c < columns; c++)
 		for (uint64_t r = 0; r < rows; r++)
@@ -83,7 +83,8 @@ static inline __attribute__((always_inline)) void copy_tiles(uint8_t *dst, const
 
 	for (uint64_t c = 0; c < b->columns; c += wide)
 		for (uint64_t r = 0; r < b->run.rows; r += TILE_ROWS) {
-			uint64_t rows = b->run.rows - r < TILE_ROWS ? b->run.rows - r : TILE_ROWS, columns = b->columns - c < wide ? b->columns - c : wide;
+			uint64_t rows = b->run.rows - r < TILE_ROWS ? b->run.rows - r : TILE_ROWS,
+				 columns = b->columns - c < wide ? b->columns - c : wide;
 			uint8_t *to = dst + c * b->step + r * b->run.dst_stride;
 			const uint8_t *from = src + r * b->run.src_stride + c * len;
 

@@ -6,8 +6,8 @@
 #include "layout/plan.h"
 
 /*
- * Runs of small rows side by side, as transposing has them: where rows are columns of a matrix, the next run is the next column. Each begins
- * run.len bytes further in the source and `step` bytes further in the destination than the one before.
+ * Runs of small rows side by side, as transposing has them: where rows are columns of a matrix, the next run is the next column. Each
+ * begins run.len bytes further in the source and `step` bytes further in the destination than the one before.
  */
 struct rows_block {
 	struct run run;   /* the first */

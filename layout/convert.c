@@ -147,8 +147,11 @@ static struct instance *instance_of(struct convert *c, const char *name, const s
 		c->room = room;
 	}
 	if (!c->instances[n].line)
-		c->instances[n] = (struct instance){ .line = found->line, .name = name, .found = *found,
-						     .sources = arena_alloc(c->arena, fuse_slots(c->figures, found->line), sizeof(void *)) };
+		c->instances[n] =
+			(struct instance){ .line = found->line,
+					   .name = name,
+					   .found = *found,
+					   .sources = arena_alloc(c->arena, fuse_slots(c->figures, found->line), sizeof(void *)) };
 	return c->instances[n].sources ? &c->instances[n] : NULL;
 }
 
@@ -168,8 +171,8 @@ static int fuse(struct convert *c, const struct tensor *t)
 	int code;
 
 	if (!naming_find(c->figures, &c->to, t->name, &found))
-		return error_set(c->err, -EINVAL, "tensor \"%s\" matches no line of recipe \"%s\" for %s names", t->name, c->figures->recipe->family,
-				 recipe_naming_name(c->to.naming));
+		return error_set(c->err, -EINVAL, "tensor \"%s\" matches no line of recipe \"%s\" for %s names", t->name,
+				 c->figures->recipe->family, recipe_naming_name(c->to.naming));
 	if (!found.line)
 		return leave_out(c, t, "a copy, or computed anew: these names have no place for it");
 	code = take_only_values(c, found.line, &found.line->parts[found.part].hf, found.values);
@@ -206,8 +209,10 @@ static int finish_instance(struct convert *c, struct instance *in)
 			return missing(c, in, i);
 	for (uint64_t i = 0; i < slots; i++)
 		if (in->sources[i]->weave)
-			return error_set(c->err, -EINVAL, "tensor \"%s\" would be woven of \"%s\", which is a part of a fused tensor itself: "
-					 "go by names=hf in two steps", in->name, in->sources[i]->name);
+			return error_set(c->err, -EINVAL,
+					 "tensor \"%s\" would be woven of \"%s\", which is a part of a fused tensor itself: "
+					 "go by names=hf in two steps",
+					 in->name, in->sources[i]->name);
 	out = append(c, &c->out);
 	return out ? fuse_make(c->figures, in->line, in->name, in->sources, c->arena, out, c->err) : error_nomem(c->err);
 }
@@ -273,7 +278,8 @@ static int rename_meta(struct convert *c, struct pair **out)
 		while (t && k < c->out.count && c->out.item[k]->pieces != t->pieces)
 			k++;
 		if (t && k == c->out.count)
-			return error_set(c->err, -EINVAL, "tensor \"%s\" is marked \"%s\" in the metadata, and cannot become another", t->name, meta[i].value);
+			return error_set(c->err, -EINVAL, "tensor \"%s\" is marked \"%s\" in the metadata, and cannot become another",
+					 t->name, meta[i].value);
 		if (t)
 			meta[i].key = c->out.item[k]->name;
 	}
@@ -286,8 +292,10 @@ static int refuse_f8(const struct checkpoint *ckpt, struct error *err)
 {
 	for (uint64_t i = 0; i < ckpt->count; i++)
 		if (strncmp(dtype_name(ckpt->tensors[i].dtype), "F8", 2) == 0)
-			return error_set(err, -EINVAL, "tensor \"%s\" is %s, which MindSpore cannot read, and no type is converted: use a BF16 copy of the model",
-					 ckpt->tensors[i].name, dtype_name(ckpt->tensors[i].dtype));
+			return error_set(
+				err, -EINVAL,
+				"tensor \"%s\" is %s, which MindSpore cannot read, and no type is converted: use a BF16 copy of the model",
+				ckpt->tensors[i].name, dtype_name(ckpt->tensors[i].dtype));
 	return 0;
 }
 
@@ -335,8 +343,14 @@ int convert_checkpoint(struct checkpoint *ckpt, const struct convert_options *op
 		       struct error *err)
 {
 	const struct figures *f = options->figures;
-	struct convert c = { .figures = f, .ckpt = ckpt, .arena = arena, .to_hf = options->to == RECIPE_HF, .to = { options->to, f->flags, true },
-			     .keys = names_new(arena), .done = done, .err = err };
+	struct convert c = { .figures = f,
+			     .ckpt = ckpt,
+			     .arena = arena,
+			     .to_hf = options->to == RECIPE_HF,
+			     .to = { options->to, f->flags, true },
+			     .keys = names_new(arena),
+			     .done = done,
+			     .err = err };
 	int code = c.to_hf ? 0 : refuse_f8(ckpt, err);
 
 	*done = (struct convert_done){ .left_out = pairs_new(arena) };

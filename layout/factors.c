@@ -174,8 +174,8 @@ int factors_check(const struct factors *factors, const struct tensor *tensor, co
 	if (factors->axes != tensor->axes)
 		return error_set(err, -EINVAL, "tensor \"%s\" has %u axes, expected %u", tensor->name, tensor->axes, factors->axes);
 	write_sizes(factors, sizes, words, &text);
-	error_set(err, -EINVAL, "tensor \"%s\": axis %u has %llu elements, which does not fit %s", tensor->name, a - 1, (unsigned long long)found,
-		  text.ptr ? text.ptr : "1");
+	error_set(err, -EINVAL, "tensor \"%s\": axis %u has %llu elements, which does not fit %s", tensor->name, a - 1,
+		  (unsigned long long)found, text.ptr ? text.ptr : "1");
 	text_free(&text);
 	return -EINVAL;
 }

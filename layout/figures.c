@@ -53,22 +53,34 @@ static bool term(const struct figures *f, uint32_t word, uint64_t literal, uint6
 	return false;
 }
 
+/* False when the result is no whole number of 64 bits. */
+static bool operate(char op, uint64_t a, uint64_t b, uint64_t *out)
+{
+	*out = op == '-' ? a - b : b ? a / b : 0;
+	switch (op) {
+	case '+':
+		return bytes_add(a, b, out);
+	case '*':
+		return bytes_mul(a, b, out);
+	case '-':
+		return b <= a;
+	default:
+		return b && a % b == 0;
+	}
+}
+
 /* The value of an expression; *known tells whether it has one. */
 static int evaluate(const struct reading *r, uint32_t word, const struct recipe_value *v, uint64_t *out, bool *known)
 {
 	uint64_t a, b = 0;
 
 	*known = term(r->f, v->a, v->literal_a, &a, &r->f->lacks[word]) &&
-		 (!v->operator || term(r->f, v->b, v->literal_b, &b, &r->f->lacks[word]));
+		 (!v->op || term(r->f, v->b, v->literal_b, &b, &r->f->lacks[word]));
 	*out = a;
-	if (!*known || !v->operator)
+	if (!*known || !v->op || operate(v->op, a, b, out))
 		return 0;
-	if (v->operator == '/' ? b == 0 || a % b : v->operator == '-' ? b > a : v->operator == '+' ? !bytes_add(a, b, out) : !bytes_mul(a, b, out))
-		return error_set(r->err, -EINVAL, "%s: %llu %c %llu is no whole number", r->f->recipe->words.name[word], (unsigned long long)a,
-				 v->operator, (unsigned long long)b);
-	if (v->operator == '/' || v->operator == '-')
-		*out = v->operator == '/' ? a / b : a - b;
-	return 0;
+	return error_set(r->err, -EINVAL, "%s: %llu %c %llu is no whole number", r->f->recipe->words.name[word], (unsigned long long)a, v->op,
+			 (unsigned long long)b);
 }
 
 static int read_number(const struct reading *r, uint32_t word)
@@ -134,7 +146,8 @@ static int check_expects(const struct reading *r)
 		const char *text = figures_value(r->config, e->key, r->arena);
 
 		if (text && strcmp(text, e->value) != 0)
-			return error_set(r->err, -EINVAL, "%s: the recipe \"%s\" is for models that have %s, found %s", e->key, recipe->family, e->value, text);
+			return error_set(r->err, -EINVAL, "%s: the recipe \"%s\" is for models that have %s, found %s", e->key,
+					 recipe->family, e->value, text);
 	}
 	return 0;
 }
@@ -167,6 +180,6 @@ int figures_need(const struct figures *f, uint32_t word, struct error *err)
 	if (f->known[word])
 		return 0;
 	key = f->recipe->word[f->lacks[word]].key;
-	return error_set(err, -EINVAL, "%s is needed: config.json does not say it, and no set=%s= does", key ? key : f->recipe->words.name[word],
-			 key ? key : "");
+	return error_set(err, -EINVAL, "%s is needed: config.json does not say it, and no set=%s= does",
+			 key ? key : f->recipe->words.name[word], key ? key : "");
 }

@@ -62,7 +62,8 @@ static int need_numbers(const struct figures *figures, const struct factors *sha
 	for (uint32_t f = 0; f < shape->count; f++)
 		for (uint32_t s = 0; s < shape->summands[f]; s++) {
 			uint32_t w = shape->word[f][s];
-			int code = sizes->value[w] == 0 && figures->recipe->word[w].kind == RECIPE_NUMBER ? figures_need(figures, w, err) : 0;
+			int code = sizes->value[w] == 0 && figures->recipe->word[w].kind == RECIPE_NUMBER ? figures_need(figures, w, err)
+													  : 0;
 
 			if (code < 0)
 				return code;

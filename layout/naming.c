@@ -146,7 +146,8 @@ static uint64_t count_matches(const struct figures *f, const struct naming_form 
 }
 
 /* No form has all names: tells of the one that has most. */
-static int refuse(const struct figures *f, const struct naming_form *forms, uint32_t n, const struct tensor *t, uint64_t count, struct error *err)
+static int refuse(const struct figures *f, const struct naming_form *forms, uint32_t n, const struct tensor *t, uint64_t count,
+		  struct error *err)
 {
 	const struct naming_form *best = forms;
 	const char *bad, *worst = "";
@@ -162,9 +163,10 @@ static int refuse(const struct figures *f, const struct naming_form *forms, uint
 		}
 	}
 	if (most == 0)
-		return error_set(err, -EINVAL, "recipe \"%s\": no tensor has a name that it knows; the first is \"%s\"", f->recipe->family, worst);
-	return error_set(err, -EINVAL, "recipe \"%s\": tensor \"%s\" matches no line, while %llu of %llu match the %s names", f->recipe->family,
-			 worst, (unsigned long long)most, (unsigned long long)count, naming_text(best));
+		return error_set(err, -EINVAL, "recipe \"%s\": no tensor has a name that it knows; the first is \"%s\"", f->recipe->family,
+				 worst);
+	return error_set(err, -EINVAL, "recipe \"%s\": tensor \"%s\" matches no line, while %llu of %llu match the %s names",
+			 f->recipe->family, worst, (unsigned long long)most, (unsigned long long)count, naming_text(best));
 }
 
 static int need_indexes(const struct figures *f, struct error *err)
@@ -210,7 +212,8 @@ static bool advance(const struct figures *f, const struct pattern *p, uint64_t *
 	return false;
 }
 
-static int check_all_there(const struct figures *f, const struct pattern *p, const struct names *have, struct arena *scratch, struct error *err)
+static int check_all_there(const struct figures *f, const struct pattern *p, const struct names *have, struct arena *scratch,
+			   struct error *err)
 {
 	uint64_t values[FACTORS_WORDS];
 

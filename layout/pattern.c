@@ -14,7 +14,8 @@ bool pattern_has(const struct pattern *pattern, uint32_t index)
 }
 
 /* Takes the index that begins at `open` ("{layer}...") into the pattern. *end is behind it. */
-static int take_index(const char *open, const struct names *known, struct arena *arena, struct pattern *p, const char **end, struct error *err)
+static int take_index(const char *open, const struct names *known, struct arena *arena, struct pattern *p, const char **end,
+		      struct error *err)
 {
 	const char *close = strchr(open, '}');
 	const char *name = close ? arena_strndup(arena, open + 1, (size_t)(close - open - 1)) : "";

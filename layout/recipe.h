@@ -41,7 +41,7 @@ enum recipe_naming { RECIPE_HF, RECIPE_LEGACY, RECIPE_MCORE, RECIPE_MCORE_TRAIN,
 struct recipe_value {
 	uint32_t a, b; /* words; FACTORS_NONE: the literal */
 	uint64_t literal_a, literal_b;
-	char operator; /* 0: a alone */
+	char op; /* 0: a alone */
 };
 
 enum recipe_kind { RECIPE_FREE, RECIPE_NUMBER, RECIPE_INDEX };

@@ -18,7 +18,8 @@ static int check_names(const struct recipe *r, const struct recipe_line *line, c
 }
 
 /* A word of MindSpore's shape is either a factor of Hugging Face's, or an index of its name that counts along this factor. */
-static int check_word(const struct recipe *r, const struct recipe_line *line, const struct recipe_part *part, uint32_t word, struct error *err)
+static int check_word(const struct recipe *r, const struct recipe_line *line, const struct recipe_part *part, uint32_t word,
+		      struct error *err)
 {
 	bool factor = factors_find(&part->shape, word) != FACTORS_NONE;
 	bool place = is_index(r, word) && pattern_has(&part->hf, word) && !pattern_has(&line->ms, word);

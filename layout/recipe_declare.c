@@ -78,7 +78,9 @@ static int parse_term(struct recipe_parsing *p, uint32_t *word, uint64_t *litera
 		return *end || strlen(text) > 9 ? recipe_declare_expected(p, "a number", text) : 0;
 	}
 	*word = names_find(&p->r->words, text);
-	return *word == NAMES_NONE || p->r->word[*word].kind != RECIPE_NUMBER ? recipe_declare_expected(p, "a number that was declared", text) : 0;
+	return *word == NAMES_NONE || p->r->word[*word].kind != RECIPE_NUMBER
+		       ? recipe_declare_expected(p, "a number that was declared", text)
+		       : 0;
 }
 
 /* N, or N OPERATOR N where `operators` is set. */
@@ -91,7 +93,7 @@ static int parse_value(struct recipe_parsing *p, bool operators, struct recipe_v
 		return code;
 	if (strlen(op) != 1 || !strchr("+-*/", *op))
 		return recipe_declare_expected(p, "one of + - * /", op);
-	v->operator = *op;
+	v->op = *op;
 	return parse_term(p, &v->b, &v->literal_b);
 }
 
@@ -161,7 +163,8 @@ uint32_t recipe_declare_flag(const struct recipe *r, const char *name)
 static int add_flag(struct recipe_parsing *p, bool option)
 {
 	struct recipe *r = p->r;
-	const char *name = kept(p, recipe_declare_word(p)), *key = kept(p, recipe_declare_word(p)), *bar = recipe_declare_word(p), *value = recipe_declare_word(p);
+	const char *name = kept(p, recipe_declare_word(p)), *key = kept(p, recipe_declare_word(p)), *bar = recipe_declare_word(p),
+		   *value = recipe_declare_word(p);
 
 	if (!name || !key || !bar || strcmp(bar, "|") != 0 || !value || (strcmp(value, "true") != 0 && strcmp(value, "false") != 0))
 		return recipe_declare_expected(p, "NAME KEY | true or false", value);

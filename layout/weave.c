@@ -40,10 +40,11 @@ static int check_part(const char *name, const struct weave *w, const struct weav
 		uint64_t far;
 
 		if (p->count[f] == 0 || p->start[f] > w->shape[f] || p->count[f] > w->shape[f] - p->start[f])
-			return error_set(err, -EINVAL, "tensor \"%s\": the part from \"%s\" is empty or passes factor %u, which has %llu", name,
-					 p->source->name, f, (unsigned long long)w->shape[f]);
+			return error_set(err, -EINVAL, "tensor \"%s\": the part from \"%s\" is empty or passes factor %u, which has %llu",
+					 name, p->source->name, f, (unsigned long long)w->shape[f]);
 		if (p->axis[f] >= WEAVE_FACTORS)
-			return error_set(err, -EINVAL, "tensor \"%s\": factor %u steps along axis %u of \"%s\"", name, f, p->axis[f], p->source->name);
+			return error_set(err, -EINVAL, "tensor \"%s\": factor %u steps along axis %u of \"%s\"", name, f, p->axis[f],
+					 p->source->name);
 		if (p->count[f] == 1)
 			continue;
 		if (p->axis[f] >= p->source->axes || p->step[f] == 0 || !bytes_mul(p->count[f] - 1, p->step[f], &far) ||
@@ -103,8 +104,8 @@ static int check(const char *name, const struct weave *w, struct error *err)
 			return error_set(err, -EINVAL, "tensor \"%s\": \"%s\" of %s and %u axes cannot be a part", name, source->name,
 					 dtype_name(source->dtype), source->axes);
 		if (source->dtype != first->dtype)
-			return error_set(err, -EINVAL, "tensor \"%s\": \"%s\" is %s, but \"%s\" is %s", name, first->name, dtype_name(first->dtype),
-					 source->name, dtype_name(source->dtype));
+			return error_set(err, -EINVAL, "tensor \"%s\": \"%s\" is %s, but \"%s\" is %s", name, first->name,
+					 dtype_name(first->dtype), source->name, dtype_name(source->dtype));
 		code = check_part(name, w, &w->parts[i], err);
 	}
 	return code;

@@ -202,7 +202,8 @@ static void convert(struct world *w, struct checkpoint *ckpt, enum recipe_naming
 	struct convert_done done;
 	struct error err;
 
-	cr_assert_eq(convert_checkpoint(ckpt, &options, w->arena, &done, &err), 0, "%s to %s: %s", w->recipe->family, recipe_naming_name(to), err.msg);
+	cr_assert_eq(convert_checkpoint(ckpt, &options, w->arena, &done, &err), 0, "%s to %s: %s", w->recipe->family,
+		     recipe_naming_name(to), err.msg);
 	cr_assert_eq(done.left_out.names.count, 0);
 }
 

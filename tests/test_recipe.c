@@ -78,7 +78,8 @@ static const struct {
 	{ HEAD "weave a : b c", "line 8: 0 `of` lines, expected 1" },
 	{ HEAD "weave a : b+c\nof d : b", "line 8: 1 `of` lines, expected 2" },
 	{ HEAD "weave a : b\nof d : b\nof e : b", "line 8: 2 `of` lines, expected 1" },
-	{ HEAD "weave a : 1+1+1+1\nof d : 1\nof d : 1\nof d : 1\nof d : 1\nof d : 1", "line 13: no `weave` line before it, or too many of them" },
+	{ HEAD "weave a : 1+1+1+1\nof d : 1\nof d : 1\nof d : 1\nof d : 1\nof d : 1",
+	  "line 13: no `weave` line before it, or too many of them" },
 	{ HEAD "weave a : b c\nof d : b", "line 8: \"c\" is in the shape of the whole, but not in that of the part" },
 	{ HEAD "weave a : b\nof d : b c", "line 8: a size is in the shape of the part, but not in that of the whole" },
 	{ HEAD "weave a : b+1\nof d : b\nof e : b", "line 8: a size is in the shape of the part, but not in that of the whole" },
@@ -214,8 +215,10 @@ Test(recipe, operations)
 		struct error err;
 		int code;
 
-		cr_assert_eq(parse(arena_printf(arena, "family f\nnumber big big\nnumber q | %s\nnames legacy\na b", operations[i].operation), arena, &r, &err), 0,
-			     "%s", err.msg);
+		cr_assert_eq(
+			parse(arena_printf(arena, "family f\nnumber big big\nnumber q | %s\nnames legacy\na b", operations[i].operation),
+			      arena, &r, &err),
+			0, "%s", err.msg);
 		code = figures_read(r, &config, &f, &err);
 		cr_assert_eq(code, operations[i].says ? -EINVAL : 0);
 		if (operations[i].says)
@@ -279,10 +282,12 @@ Test(recipe, conditions)
 		uint32_t flags;
 		bool holds;
 	} cases[] = {
-		{ { 2, 0, 0 }, RECIPE_LEGACY, 0, true },       { { 2, 0, 0 }, RECIPE_MCORE, 0, false },   { { 6, 0, 0 }, RECIPE_MCORE, 7, true },
-		{ { 2, 1, 0 }, RECIPE_LEGACY, 0, false },      { { 2, 1, 0 }, RECIPE_LEGACY, 1, true },   { { 2, 3, 0 }, RECIPE_LEGACY, 1, false },
-		{ { 2, 0, 1 }, RECIPE_LEGACY, 0, true },       { { 2, 0, 1 }, RECIPE_LEGACY, 1, false },  { { 2, 1, 2 }, RECIPE_LEGACY, 1, true },
-		{ { 2, 1, 2 }, RECIPE_LEGACY, 3, false },      { { 8, 0, 0 }, RECIPE_MCORE_TRAIN, 0, true },
+		{ { 2, 0, 0 }, RECIPE_LEGACY, 0, true },      { { 2, 0, 0 }, RECIPE_MCORE, 0, false },
+		{ { 6, 0, 0 }, RECIPE_MCORE, 7, true },       { { 2, 1, 0 }, RECIPE_LEGACY, 0, false },
+		{ { 2, 1, 0 }, RECIPE_LEGACY, 1, true },      { { 2, 3, 0 }, RECIPE_LEGACY, 1, false },
+		{ { 2, 0, 1 }, RECIPE_LEGACY, 0, true },      { { 2, 0, 1 }, RECIPE_LEGACY, 1, false },
+		{ { 2, 1, 2 }, RECIPE_LEGACY, 1, true },      { { 2, 1, 2 }, RECIPE_LEGACY, 3, false },
+		{ { 8, 0, 0 }, RECIPE_MCORE_TRAIN, 0, true },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)

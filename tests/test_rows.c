@@ -41,8 +41,8 @@ Test(rows, blocks)
 				for (uint64_t k = 0; k < b.run.len; k++)
 					want[c * b.step + r * b.run.dst_stride + k] = src[r * b.run.src_stride + c * b.run.len + k];
 		rows_copy_block(got, src, &b);
-		cr_assert_eq(memcmp(got, want, to), 0, "%llu rows, %llu columns of %llu bytes", (unsigned long long)b.run.rows, (unsigned long long)b.columns,
-			     (unsigned long long)b.run.len);
+		cr_assert_eq(memcmp(got, want, to), 0, "%llu rows, %llu columns of %llu bytes", (unsigned long long)b.run.rows,
+			     (unsigned long long)b.columns, (unsigned long long)b.run.len);
 		free(src);
 		free(got);
 		free(want);
@@ -67,7 +67,10 @@ static const struct {
 Test(rows, joining)
 {
 	for (size_t i = 0; i < sizeof(next) / sizeof(*next); i++) {
-		struct rows_block b = { .run = { .source = 1, .src = 100, .dst = 1000, .len = 2, .rows = 5, .src_stride = 50, .dst_stride = 2 }, .columns = 1 };
+		struct rows_block b = {
+			.run = { .source = 1, .src = 100, .dst = 1000, .len = 2, .rows = 5, .src_stride = 50, .dst_stride = 2 },
+			.columns = 1
+		};
 		struct run third = next[i].run;
 
 		cr_assert_eq(rows_join(&b, &next[i].run), next[i].joins, "case %zu", i);

@@ -331,8 +331,11 @@ Test(weave, few_runs)
 		piece[i] = (struct piece){ .source = i };
 		t[i] = (struct tensor){ .name = "s", .shape = shape[i], .axes = 2, .dtype = DTYPE_BF16, .pieces = &piece[i],
 					.grid = { 2, 1, ones }, .bytes = shape[i][0] * HIDDEN * 2 };
-		part[i] = (struct weave_part){ .source = &t[i], .start = { 0, i ? Q + i - 1 : 0, 0, 0 }, .count = { GROUPS, heads, DIM, HIDDEN },
-					       .axis = { 0, 0, 0, 1 }, .step = { heads * DIM, DIM, 1, 1 } };
+		part[i] = (struct weave_part){ .source = &t[i],
+					       .start = { 0, i ? Q + i - 1 : 0, 0, 0 },
+					       .count = { GROUPS, heads, DIM, HIDDEN },
+					       .axis = { 0, 0, 0, 1 },
+					       .step = { heads * DIM, DIM, 1, 1 } };
 	}
 	cr_assert_eq(weave_make("qkv", &w, arena, &out, &err), 0, "%s", err.msg);
 	cr_assert_eq(out.axes, 2);
