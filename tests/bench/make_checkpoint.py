@@ -36,10 +36,17 @@ def small():
     return [[f"model.layers.{i}.{name}.weight", shape, tensor_map] for i in range(200) for name, shape, tensor_map in parts]
 
 
+def mixed():
+    """1 GiB, cut as layers are: half of it by rows, half by columns."""
+    return [[f"model.layers.{i}.feed_forward.{name}.weight", shape, tensor_map] for i in range(16)
+            for name, shape, tensor_map in (("w1", [4096, 2048], [CUT, -1]), ("w2", [2048, 4096], [-1, CUT]))]
+
+
 CHECKPOINTS = {  # name: [parameter, full shape, tensor map]
     "blocks": large([CUT, -1]),  # axis 0 cut: a rank's part is one block of 8 MiB
     "rows": large([-1, CUT]),    # the last axis cut: a rank's rows are 2 KiB
     "small": small(),
+    "mixed": mixed(),
 }
 
 

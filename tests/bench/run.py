@@ -20,6 +20,7 @@ import time
 
 import numpy as np
 
+import exports
 import make_checkpoint
 import mounts
 from mounts import Failed
@@ -39,11 +40,13 @@ READING = {
 }
 # name: (checkpoint, view of it, most seconds to the first answered listing)
 MOUNTING = {"small-mount": ("small", "unified", 0.15), "small-rank-mount": ("small", "rank", 0.15)}
+EXPORTING = {"export": ("mixed", 0.80)}  # name: (checkpoint, least part of the speed of cp)
+SCENARIOS = [*READING, *MOUNTING, *EXPORTING]
 VIEWS = ("unified", "rank")  # of the shards, as one model; of the merged file, as the shards of rank 1
 MOUNTS = 7                                   # how often
 MEMORY = 32                                  # MiB: the most that a daemon may have of its own
 WAYS = {"direct": "O_DIRECT", "cold": "buffered, cold", "warm": "buffered, warm", "mapped": "mapped in order, cold"}
-KINDS = {"blocks": "whole blocks", "rows": "rows of 2 KiB", "small": "8 ranks x 2,000 parameters"}
+KINDS = {"blocks": "whole blocks", "rows": "rows of 2 KiB", "small": "8 ranks x 2,000 parameters", "mixed": "1 GiB, rows and columns"}
 BLOCK = 1 << 20
 
 
@@ -52,8 +55,8 @@ class Bench:
         self.program = os.path.abspath(f"{build}/gatherfs")
         self.tools = f"{build}/tests/bench"
         self.data, self.rounds = os.path.abspath(data), rounds
-        self.wanted = wanted or [*READING, *MOUNTING]
-        self.reading, self.mounting, self.memory = {}, {}, {}
+        self.wanted = wanted or SCENARIOS
+        self.reading, self.mounting, self.memory, self.exporting = {}, {}, {}, {}
 
     def of(self, table, checkpoint, view):
         """The wanted scenarios of a table that read this view of this checkpoint."""
@@ -70,6 +73,17 @@ class Bench:
                 self.read(checkpoint, view, folder, reading)
                 for name, (target,) in mounting.items():
                     self.mounting[name] = {"checkpoint": checkpoint, "view": view, "target": target, **self.mount_times(view, folder)}
+
+        for name, (checkpoint, target) in EXPORTING.items():
+            if name in self.wanted:
+                self.export(name, checkpoint, target)
+
+    def export(self, name, checkpoint, target):
+        folder = make_checkpoint.ensure(self.data, checkpoint)
+        fill_page_cache(folder)
+        measured = exports.measure(self.program, folder, f"{self.data}/exported", self.rounds,
+                                   lambda made: compare(image_of(made, "unified"), f"{folder}/merged.safetensors"))
+        self.exporting[name] = {"checkpoint": checkpoint, "target": target, **measured}
 
     def read(self, checkpoint, view, folder, scenarios):
         """Mounts a view, compares all of it, measures the scenarios, and notes the daemon's memory on the way."""
@@ -198,6 +212,13 @@ def print_table(bench, facts):
     for r in bench.mounting.values():
         print(f"\n{'mounting to the first listing, s':<40}{'':>33}{r['median']:>10.3f}{r['target']:>8.2f}{missed(r['median'] > r['target'])}")
         print(f"  {of_view(r)}, {len(r['seconds'])} times, {min(r['seconds']):.3f} to {max(r['seconds']):.3f}")
+    for r in bench.exporting.values():
+        rate = [r["bytes"] / statistics.median(r[k]) / 1e9 for k in ("gatherfs", "cp")]
+        print(f"\n{'exporting, GB/s':<40}{'gatherfs':>9}{'cp':>7}{'':>7}{'of cp':>20}{'target':>8}")
+        print(f"{KINDS[r['checkpoint']]:<40}{rate[0]:>9.2f}{rate[1]:>7.2f}{'':>7}{r['of_cp']:>20.2f}{r['target']:>8.2f}{missed(r['of_cp'] < r['target'])}")
+        print(f"  memory of the process: at most {r['peak_kib'] / 1024:.1f} MiB")
+    if not bench.memory:
+        return
     print(f"\n{'memory of the daemon, MiB':<40}{'':>9}{'mounted':>17}{'read':>7}{'most':>10}{'target':>8}")
     for m in bench.memory.values():
         most = max(m[k] for k in ("mounted", "read_twice", "at_the_end") if k in m)
@@ -217,10 +238,10 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--data", default="build/bench", help="where the checkpoints are made and kept")
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("wanted", nargs="*", metavar="SCENARIO", help=" ".join([*READING, *MOUNTING]))
+    parser.add_argument("wanted", nargs="*", metavar="SCENARIO", help=" ".join(SCENARIOS))
     args = parser.parse_args()
     for name in args.wanted:
-        if name not in READING and name not in MOUNTING:
+        if name not in SCENARIOS:
             parser.error(f"no scenario is called {name}")
     bench = Bench(args.build, args.data, args.rounds, args.wanted)
     try:
@@ -231,7 +252,7 @@ def main():
     print_table(bench, facts)
     with open(f"{args.build}/bench.json", "w") as f:
         json.dump({"machine": facts, "rounds": args.rounds, "reading": bench.reading, "mounting": bench.mounting,
-                   "memory": bench.memory}, f, indent=1)
+                   "memory": bench.memory, "exporting": bench.exporting}, f, indent=1)
     print(f"\neach figure is a median of {args.rounds} rounds; all of them are in {args.build}/bench.json")
 
 
