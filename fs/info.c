@@ -6,6 +6,7 @@
 #include "fs/info.h"
 #include "fs/term.h"
 #include "fs/verbs.h"
+#include "layout/recipe.h"
 
 #define STEPS_SHOWN 8
 
@@ -169,11 +170,26 @@ static int run(struct subject *s, struct error *err)
 	return term_output(&out, err);
 }
 
+/* `--names SOURCE`: names in general, so those of Hugging Face, which every family has. */
+static void complete_names(int argc, char **argv)
+{
+	static char hf[] = "--names=hf";
+
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		bool naming = i + 1 < argc && (strcmp(argv[i + 1], "keep") == 0 || recipe_naming_find(argv[i + 1]) < RECIPE_NAMINGS);
+
+		if (strcmp(argv[i], "--names") == 0 && !naming)
+			argv[i] = hf;
+	}
+}
+
 int info_main(int argc, char **argv)
 {
 	struct subject s;
 	struct error err = { "" };
-	int code = subject_begin(&s, argc, argv, 0, 0);
+	int code;
 
+	complete_names(argc, argv);
+	code = subject_begin(&s, argc, argv, 0, 0);
 	return subject_end(&s, code == SUBJECT_GO ? run(&s, &err) : code, &err);
 }

@@ -271,6 +271,7 @@ def test_info(tmp):
     ms = save_ms(f"{tmp}/ms", as_files(family.mcore_train(), "BF16"))
     out = lib.gatherfs("info", "--names=hf", ms, "-o", f"with={source}")[1]
     lib.need("part of decoder.layers.0.mlp.experts.weight1" in out, out)
+    lib.equal(lib.gatherfs("info", "--names", ms, "-o", f"with={source}"), (0, out, ""), "--names alone is Hugging Face's")
     lib.refused("info", "--names=hf", ms, parts=["config.json", "model="])
 
 
