@@ -22,7 +22,7 @@
 struct export_part export_part_of(const struct export *e, uint64_t number)
 {
 	uint64_t lo = 0, hi = e->known.file_count; /* the file is in [lo, hi) */
-	struct export_part p = { .number = number };
+	struct export_part p = { .number = number, .fd = -1 };
 
 	while (hi - lo > 1) {
 		uint64_t mid = lo + (hi - lo) / 2;
@@ -45,40 +45,56 @@ int export_fail(const struct export *e, const struct export_file *f, const char 
 	return error_set(err, code, "%s/%s: %s: %s", e->dest.path, f->path, what, strerror(-code));
 }
 
-int export_gather(struct export *e, struct export_thread *t, const struct image *image, uint64_t offset, uint64_t len, struct error *err)
+struct export_part export_first(const struct export_part *part)
 {
-	struct gather_range range = { .model = e->model, .image = image, .offset = offset, .len = len, .dst = t->buf };
+	struct export_part step = *part;
+
+	step.len = 0;
+	return step;
+}
+
+bool export_next(const struct export_part *part, struct export_part *step)
+{
+	uint64_t left;
+
+	step->offset += step->len;
+	left = part->offset + part->len - step->offset;
+	step->len = left < EXPORT_STEP ? left : EXPORT_STEP;
+	return left > 0;
+}
+
+int export_gather(struct export *e, struct export_thread *t, const struct export_part *step, struct error *err)
+{
+	struct gather_range range = { .model = e->model, .image = step->file->image, .offset = step->offset, .len = step->len, .dst = t->buf };
 	uint32_t source;
 
 	return gather_bytes(t->gather, &range, &source, err);
 }
 
-int export_read(const struct export *e, const struct export_file *f, int fd, uint8_t *buf, uint64_t offset, uint64_t len, struct error *err)
+int export_read(struct export *e, struct export_thread *t, const struct export_part *step, struct error *err)
 {
-	while (len > 0) {
-		ssize_t n = pread(fd, buf, len, (off_t)offset);
+	for (uint64_t done = 0; done < step->len;) {
+		ssize_t n = pread(step->fd, t->other + done, step->len - done, (off_t)(step->offset + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return export_fail(e, f, "cannot be read back", n < 0 ? -errno : -ENODATA, err);
-		buf += n;
-		len -= (uint64_t)n;
-		offset += (uint64_t)n;
+			return export_fail(e, step->file, "cannot be read back", n < 0 ? -errno : -ENODATA, err);
+		done += (uint64_t)n;
 	}
 	return 0;
 }
 
-int export_print(struct export *e, struct export_thread *t, const struct export_part *p, int fd, struct fingerprint *out, struct error *err)
+int export_print(struct export *e, struct export_thread *t, const struct export_part *p, struct fingerprint *out, struct error *err)
 {
 	struct fingerprint_state *state = fingerprint_begin();
+	struct export_part step = export_first(p);
 	int rc = state ? 0 : error_nomem(err);
 
-	for (uint64_t done = 0, n; rc == 0 && done < p->len; done += n) {
-		n = p->len - done < EXPORT_STEP ? p->len - done : EXPORT_STEP;
-		rc = export_read(e, p->file, fd, t->other, p->offset + done, n, err);
+	while (rc == 0 && export_next(p, &step)) {
+		rc = export_read(e, t, &step, err);
 		if (rc == 0)
-			fingerprint_add(state, t->other, n);
+			fingerprint_add(state, t->other, step.len);
 	}
 	if (state)
 		*out = fingerprint_end(state);
@@ -193,7 +209,8 @@ static int export_files(struct export *e, struct error *err)
 	int rc;
 
 	if (e->dest.state == DEST_OTHER && !e->options->verify)
-		return error_set(err, -ENOTEMPTY, "%s: expected an empty folder or an interrupted export; --verify compares a finished one", e->dest.path);
+		return error_set(err, -ENOTEMPTY, "%s: expected an empty folder or an interrupted export; --verify compares a finished one",
+				 e->dest.path);
 	if (e->dest.state != DEST_OTHER) {
 		rc = export_resume(e, err);
 		return rc == 0 ? write_everything(e, err) : rc;

@@ -47,13 +47,14 @@ int export_check(uint64_t number, void *state, void *arg, struct error *err)
 	struct export *e = arg;
 	struct export_part p = export_part_of(e, number);
 	struct fingerprint found = { 0, 0 };
-	int rc, fd = open_named(e, p.file, name_now(p.file), err);
+	int rc;
 
-	if (fd < 0)
-		return fd;
-	posix_fadvise(fd, (off_t)p.offset, (off_t)p.len, POSIX_FADV_DONTNEED);
-	rc = export_print(e, state, &p, fd, &found, err);
-	close(fd);
+	p.fd = open_named(e, p.file, name_now(p.file), err);
+	if (p.fd < 0)
+		return p.fd;
+	posix_fadvise(p.fd, (off_t)p.offset, (off_t)p.len, POSIX_FADV_DONTNEED);
+	rc = export_print(e, state, &p, &found, err);
+	close(p.fd);
 	if (rc == -ENODATA || (rc == 0 && !fingerprint_equal(found, e->known.chunks[number].print)))
 		return discard(e, &p, err);
 	progress_add(e->progress, p.len);
@@ -61,36 +62,36 @@ int export_check(uint64_t number, void *state, void *arg, struct error *err)
 }
 
 /* One step of a finished file. */
-static int compare_step(struct export *e, struct export_thread *t, const struct export_part *p, int fd, uint64_t done, uint64_t len, struct error *err)
+static int compare_step(struct export *e, struct export_thread *t, const struct export_part *step, struct error *err)
 {
 	uint64_t same = 0;
-	int rc = export_gather(e, t, p->file->image, p->offset + done, len, err);
+	int rc = export_gather(e, t, step, err);
 
 	if (rc == 0)
-		rc = export_read(e, p->file, fd, t->other, p->offset + done, len, err);
-	if (rc < 0 || memcmp(t->buf, t->other, len) == 0)
+		rc = export_read(e, t, step, err);
+	if (rc < 0 || memcmp(t->buf, t->other, step->len) == 0)
 		return rc;
 	while (t->buf[same] == t->other[same])
 		same++;
-	return error_set(err, -EINVAL, "%s/%s: byte %" PRIu64 " differs: expected 0x%02x, found 0x%02x", e->dest.path, p->file->path,
-			 p->offset + done + same, t->buf[same], t->other[same]);
+	return error_set(err, -EINVAL, "%s/%s: byte %" PRIu64 " differs: expected 0x%02x, found 0x%02x", e->dest.path, step->file->path,
+			 step->offset + same, t->buf[same], t->other[same]);
 }
 
 int export_check_finished(uint64_t number, void *state, void *arg, struct error *err)
 {
 	struct export *e = arg;
-	struct export_part p = export_part_of(e, number);
-	int rc = 0, fd = open_named(e, p.file, dest_name(p.file->path), err);
+	struct export_part p = export_part_of(e, number), step = export_first(&p);
+	int rc = 0;
 
-	if (fd < 0)
-		return fd;
-	posix_fadvise(fd, (off_t)p.offset, (off_t)p.len, POSIX_FADV_DONTNEED);
-	for (uint64_t done = 0, n; rc == 0 && done < p.len; done += n) {
-		n = p.len - done < EXPORT_STEP ? p.len - done : EXPORT_STEP;
-		rc = compare_step(e, state, &p, fd, done, n, err);
-		progress_add(e->progress, n);
+	p.fd = step.fd = open_named(e, p.file, dest_name(p.file->path), err);
+	if (p.fd < 0)
+		return p.fd;
+	posix_fadvise(p.fd, (off_t)p.offset, (off_t)p.len, POSIX_FADV_DONTNEED);
+	while (rc == 0 && export_next(&p, &step)) {
+		rc = compare_step(e, state, &step, err);
+		progress_add(e->progress, step.len);
 	}
-	close(fd);
+	close(p.fd);
 	return rc;
 }
 

@@ -255,7 +255,7 @@ static int take_up(struct export *e, bool *begun, struct error *err)
 int export_resume(struct export *e, struct error *err)
 {
 	uint64_t taken = 0;
-	bool begun;
+	bool begun = false;
 	int rc = take_fingerprints(e, err);
 
 	if (rc == 0)

@@ -90,36 +90,36 @@ static int note(struct export *e, struct text *line, struct error *err)
 	return code < 0 ? error_set(err, code, "%s/" DEST_JOURNAL ": %s", e->dest.path, strerror(-code)) : 0;
 }
 
-static int write_all(int fd, const uint8_t *buf, uint64_t len, uint64_t offset)
+static int write_step(const struct export_part *step, const uint8_t *buf)
 {
-	while (len > 0) {
-		ssize_t n = pwrite(fd, buf, len < WRITE_MAX ? len : WRITE_MAX, (off_t)offset);
+	for (uint64_t done = 0; done < step->len;) {
+		uint64_t left = step->len - done;
+		ssize_t n = pwrite(step->fd, buf + done, left < WRITE_MAX ? left : WRITE_MAX, (off_t)(step->offset + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
-		buf += n;
-		len -= (uint64_t)n;
-		offset += (uint64_t)n;
+		done += (uint64_t)n;
 	}
 	return 0;
 }
 
-static int write_steps(struct export *e, struct export_thread *t, const struct export_part *p, struct fingerprint_state *state, struct error *err)
+static int write_steps(struct export *e, struct export_thread *t, const struct export_part *p, struct fingerprint_state *state,
+		       struct error *err)
 {
+	struct export_part step = export_first(p);
 	int rc = 0;
 
-	for (uint64_t done = 0, n; rc == 0 && done < p->len; done += n) {
-		n = p->len - done < EXPORT_STEP ? p->len - done : EXPORT_STEP;
-		rc = export_gather(e, t, p->file->image, p->offset + done, n, err);
+	while (rc == 0 && export_next(p, &step)) {
+		rc = export_gather(e, t, &step, err);
 		if (rc < 0)
 			break;
-		fingerprint_add(state, t->buf, n);
-		rc = write_all(p->file->fd, t->buf, n, p->offset + done);
+		fingerprint_add(state, t->buf, step.len);
+		rc = write_step(&step, t->buf);
 		if (rc < 0)
 			export_fail(e, p->file, "cannot be written", rc, err);
-		progress_add(e->progress, n);
+		progress_add(e->progress, step.len);
 	}
 	return rc;
 }
@@ -149,7 +149,7 @@ static bool is_there(struct export *e, struct export_thread *t, const struct exp
 	struct fingerprint found;
 	struct error ignored;
 
-	if (!chunk->known || export_print(e, t, p, p->file->fd, &found, &ignored) < 0 || !fingerprint_equal(found, chunk->print))
+	if (!chunk->known || export_print(e, t, p, &found, &ignored) < 0 || !fingerprint_equal(found, chunk->print))
 		return false;
 	progress_add(e->progress, p->len);
 	return true;
@@ -197,6 +197,7 @@ int export_write(uint64_t number, void *state, void *arg, struct error *err)
 		return 0;
 	}
 	rc = use_file(e, p.file, err);
+	p.fd = p.file->fd;
 	if (rc == 0 && !is_there(e, state, &p))
 		rc = write_part(e, state, &p, err);
 	if (rc < 0)

@@ -57,24 +57,28 @@ struct export_thread {
 	uint8_t *buf, *other; /* [EXPORT_STEP] each */
 };
 
-/* A chunk, as what it is a part of. */
+/* A chunk, or a step of one, as what it is a part of. */
 struct export_part {
 	struct export_file *file;
-	uint64_t number, offset, len; /* in the row; bytes in the file */
+	uint64_t number;      /* of the chunk in the row */
+	uint64_t offset, len; /* bytes in the file */
+	int fd;               /* of the file as it is on disk, for who reads and writes it */
 };
 
-/* export.c: chunk `number`, and the threads' state. */
+/* export.c: chunk `number`, without a descriptor; and a task over all chunks. */
 struct export_part export_part_of(const struct export *e, uint64_t number);
 int export_over(struct export *e, const char *what, int (*task)(uint64_t, void *, void *, struct error *), struct error *err);
 
-/* Gathers [offset, offset + len) of a file, at most EXPORT_STEP, into t->buf. */
-int export_gather(struct export *e, struct export_thread *t, const struct image *image, uint64_t offset, uint64_t len, struct error *err);
+/* The steps of a part, each at most EXPORT_STEP: makes *step the next one, from one of length 0 at the part's start on. */
+struct export_part export_first(const struct export_part *part);
+bool export_next(const struct export_part *part, struct export_part *step);
 
-/* Reads exactly that many bytes at `offset` of a file of ours. */
-int export_read(const struct export *e, const struct export_file *f, int fd, uint8_t *buf, uint64_t offset, uint64_t len, struct error *err);
+/* The bytes of a step: gathered into t->buf, read from the disk into t->other. */
+int export_gather(struct export *e, struct export_thread *t, const struct export_part *step, struct error *err);
+int export_read(struct export *e, struct export_thread *t, const struct export_part *step, struct error *err);
 
 /* The fingerprint of a part as it is on disk. -ENODATA when the file is shorter. */
-int export_print(struct export *e, struct export_thread *t, const struct export_part *part, int fd, struct fingerprint *out, struct error *err);
+int export_print(struct export *e, struct export_thread *t, const struct export_part *part, struct fingerprint *out, struct error *err);
 
 /* "DEST/PATH: WHAT: why" for errno `code`. Returns `code`. */
 int export_fail(const struct export *e, const struct export_file *f, const char *what, int code, struct error *err);
