@@ -52,7 +52,8 @@ static void meet_tensor(struct met *met, const struct tensor *t)
 	for (uint32_t i = 0; t->weave && i < t->weave->count; i++)
 		meet_tensor(met, t->weave->parts[i].source); /* which are not woven themselves */
 	for (uint32_t b = 0; t->pieces && b < t->grid.blocks; b++)
-		met->source[t->pieces[b].source] = true;
+		if (t->pieces[b].source != CHECKPOINT_NO_SOURCE)
+			met->source[t->pieces[b].source] = true;
 }
 
 static void meet_image(struct met *met, const struct image *image)

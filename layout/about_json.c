@@ -9,7 +9,7 @@
 #include "layout/values.h"
 #include "layout/weave.h"
 
-static void json_part(const struct about *about, const struct tensor *t, uint32_t block, struct text *text)
+static void json_part(const struct about *about, const struct tensor *t, uint32_t block, bool *any, struct text *text)
 {
 	const struct piece *piece = &t->pieces[block];
 	const struct about_source *s = &about->sources[piece->source];
@@ -17,7 +17,8 @@ static void json_part(const struct about *about, const struct tensor *t, uint32_
 	struct box box;
 
 	box_of_block(&t->grid, t->shape, block, &box);
-	text_add(text, "%s\n    {\"start\": ", block ? "," : "");
+	text_add(text, "%s\n    {\"start\": ", *any ? "," : "");
+	*any = true;
 	describe_numbers(text, box.start, box.axes);
 	text_add(text, ", \"count\": ");
 	describe_numbers(text, box.count, box.axes);
@@ -35,6 +36,8 @@ static void json_part(const struct about *about, const struct tensor *t, uint32_
 /* Members of a tensor that lies in files: "source_name", "cuts", "parts". */
 static void json_parts(const struct about *about, const struct tensor *t, struct text *text)
 {
+	bool any = false;
+
 	text_add(text, "  \"source_name\": ");
 	text_json_ascii(text, t->source_name);
 	text_add(text, ",\n  \"cuts\": [");
@@ -42,7 +45,8 @@ static void json_parts(const struct about *about, const struct tensor *t, struct
 		text_add(text, a ? ", %u" : "%u", t->grid.cuts[a]);
 	text_add(text, "],\n  \"parts\": [");
 	for (uint32_t b = 0; !t->literal && b < t->grid.blocks; b++)
-		json_part(about, t, b, text);
+		if (t->pieces[b].source != CHECKPOINT_NO_SOURCE)
+			json_part(about, t, b, &any, text);
 	text_add(text, "\n  ],\n");
 }
 

@@ -21,6 +21,8 @@
 #define CHECKPOINT_OUTSIDE_MAX (UINT64_C(1) << 20) /* bytes: a larger tensor outside the strategy may be a slice */
 #define CHECKPOINT_BYTES_MAX (UINT64_C(1) << 60)   /* of all tensors together, so that no size of an image can overflow */
 
+#define CHECKPOINT_NO_SOURCE UINT32_MAX /* source of a piece that no file has; only in a tensor with holes */
+
 struct piece {
 	uint64_t offset; /* bytes from the start of the source file */
 	uint32_t source; /* the caller's number of the file */

@@ -11,7 +11,7 @@
 #include "layout/checkpoint.h"
 #include "layout/names.h"
 
-#define HELD_NO_SOURCE UINT32_MAX /* source of a piece that no file had */
+#define HELD_NO_SOURCE CHECKPOINT_NO_SOURCE
 #define HELD_SHAPE_TEXT 256
 
 struct held {

@@ -4,6 +4,7 @@ import errno
 import glob
 import json
 import os
+import shutil
 import subprocess
 import threading
 
@@ -178,6 +179,24 @@ def test_records(tmp):
             lib.equal((s["bytes"], s["mtime_ns"], s["inode"]), (st.st_size, st.st_mtime_ns, st.st_ino), s["path"])
         for name in os.listdir(f"{root}/.gatherfs"):
             lib.equal(os.stat(f"{root}/.gatherfs/{name}").st_size, len(lib.read(f"{root}/.gatherfs/{name}")), f"{name}: size")
+
+
+def test_ranks_that_are_not_there(tmp):
+    """A rank view needs some ranks only: of a tensor that it does not need whole, nothing is told but what is there."""
+    model = sharded.small()
+    folder = model.save_strategy(f"{tmp}/strategy")
+    source = model.save(f"{tmp}/checkpoint")
+    shutil.rmtree(f"{source}/rank_3")
+    shutil.rmtree(f"{source}/rank_1")
+    with lib.Mount(source, f"to={folder}", "ranks=0") as root:
+        there = {os.path.dirname(p) for p in glob.glob(f"{source}/*/*.safetensors")}
+        parts = [p for t in json.loads(lib.read(f"{root}/.gatherfs/layout.json"))["tensors"] for p in t["parts"]]
+        lib.need(parts and all(os.path.dirname(p["file"]) in there for p in parts), "layout.json")
+        for folder, _, files in os.walk(root):
+            for path in (f"{folder}/{name}" for name in files):
+                lib.equal(os.stat(path).st_size, len(lib.read(path)), f"{path}: size")
+                for attribute in os.listxattr(path):
+                    os.getxattr(path, attribute)
 
 
 if __name__ == "__main__":
