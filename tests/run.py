@@ -180,7 +180,8 @@ def cannot_mount(program):
 
 
 def main():
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it would be ignored, by all that is started here too
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored, under nohup the other: by all that is
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)              # started here too, unless it is said otherwise
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--build", default="build")
     ap.add_argument("--asan")
