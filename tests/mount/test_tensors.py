@@ -85,7 +85,8 @@ def test_sizes_are_exact(tmp):
         os.mkdir(f"{tmp}/out")
         subprocess.run(["tar", "-xf", f"{tmp}/all.tar", "-C", f"{tmp}/out"], check=True)
         subprocess.run(["cp", "-a", f"{root}/tensors", f"{tmp}/copy"], check=True)
-        for copy in (f"{tmp}/out/tensors", f"{tmp}/copy"):
+        subprocess.run(["rsync", "-a", f"{root}/tensors/", f"{tmp}/synced/"], check=True)
+        for copy in (f"{tmp}/out/tensors", f"{tmp}/copy", f"{tmp}/synced"):
             lib.equal(subprocess.run(["diff", "-r", f"{root}/tensors", copy]).returncode, 0, copy)
             subprocess.run(["chmod", "-R", "u+w", copy], check=True)
 
@@ -159,6 +160,8 @@ def test_attributes(tmp):
             except OSError as e:
                 lib.equal(e.errno, errno.ENODATA, f"{path}: {attribute}")
         lib.equal(os.listxattr(root), [], "attributes of a folder")
+        said = subprocess.run(["getfattr", "-d", "--absolute-names", f"{path_of(root, name)}.npy"], stdout=subprocess.PIPE, check=True).stdout.decode()
+        lib.need(f'user.gatherfs.dtype="{dtype}"' in said and f'user.gatherfs.shape="{list(shape)}"' in said, f"getfattr -d: {said}")
 
 
 def test_records(tmp):
