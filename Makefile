@@ -113,7 +113,7 @@ fuzz: ## new inputs for the parsers, by clang's libFuzzer: FUZZ_SECONDS=60 for e
 
 fuzzers: $(FUZZ)
 
-bench: setup ## speed and memory, as ratios to an empty FUSE file and to a plain one
+bench: setup setup-clients ## speed and memory, as ratios to an empty FUSE file and to a plain one
 	@$(SUB) all $(BENCH)
 	@.venv/check/bin/python tests/bench/run.py --build $(B)
 

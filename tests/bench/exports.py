@@ -13,8 +13,11 @@ import statistics
 import subprocess
 import time
 
+from figures import Row
 from mounts import Failed
+from reading import UNIFIED, compare, image_of
 
+SCENARIOS = {"export": ("mixed", 0.80)}  # name: (checkpoint, least part of the speed of cp)
 PAGE = 4096
 
 
@@ -52,24 +55,32 @@ def prepare(folder, size):
     warm_memory(2 * size)
 
 
-def measure(program, checkpoint, where, rounds, compare):
-    """Times both, having called compare() with the folder of a first export. `where` is made and removed."""
-    arguments = ["export", "-q", f"{checkpoint}/checkpoint", "-o", f"strategy={checkpoint}/strategy"]
+def measure(bench, name):
+    checkpoint, target = SCENARIOS[name]
+    folder = bench.checkpoint(checkpoint)
+    size, peak, rates = export_rates(bench, folder)
+    figures = {**{k: statistics.median(v) for k, v in rates.items()}, "memory, MiB": peak / 1024}
+    figures["of cp"] = figures["gatherfs"] / figures["cp"]
+    return [Row("exporting, GB/s", f"{size / (1 << 30):.1f} GiB, rows and columns", figures, "of cp", target, False, rates)]
+
+
+def export_rates(bench, folder):
+    """The bytes of an export, whose contents were compared; the memory of the process; GB/s of every round."""
+    where = f"{bench.data}/exported"
+    arguments = ["export", "-q", f"{folder}/checkpoint", "-o", f"strategy={folder}/strategy"]
+    copy = "mkdir \"$2\" && cp \"$1\"/* \"$2\" && sync \"$2\"/* \"$2\""
+    rates = {"gatherfs": [], "cp": []}
     shutil.rmtree(where, ignore_errors=True)
     os.makedirs(where)
-    first, ours, theirs = f"{where}/first", [], []
     try:
-        peak = timed(program, *arguments, first, watch=True)[1]
-        compare(first)
-        names = sorted(os.listdir(first))
-        size = sum(os.path.getsize(f"{first}/{n}") for n in names)
-        copy = "mkdir \"$2\" && cp \"$1\"/* \"$2\" && sync \"$2\"/* \"$2\""
-        for n in range(rounds):
-            for which in ((ours, theirs) if n % 2 else (theirs, ours)):
+        peak = timed(bench.program, *arguments, f"{where}/first", watch=True)[1]
+        compare(image_of(f"{where}/first", UNIFIED), f"{folder}/merged.safetensors")
+        size = sum(os.path.getsize(f"{where}/first/{n}") for n in os.listdir(f"{where}/first"))
+        commands = {"gatherfs": [bench.program, *arguments, f"{where}/out"], "cp": ["sh", "-c", copy, "sh", f"{where}/first", f"{where}/out"]}
+        for n in range(bench.rounds):
+            for which in sorted(rates, reverse=n % 2 == 1):
                 prepare(f"{where}/out", size)
-                which.append(timed(program, *arguments, f"{where}/out")[0] if which is ours else
-                             timed("sh", "-c", copy, "sh", first, f"{where}/out")[0])
+                rates[which].append(size / timed(*commands[which])[0] / 1e9)
     finally:
         shutil.rmtree(where, ignore_errors=True)
-    return {"bytes": size, "gatherfs": ours, "cp": theirs, "peak_kib": peak,
-            "of_cp": statistics.median(theirs) / statistics.median(ours)}
+    return size, peak, rates

@@ -23,8 +23,9 @@ DEVICES, CUT = [2, 4], 0  # dp2 tp4; tensor maps count device axes from the righ
 VERSION = 1               # of what this program makes of a description
 
 
-def large(tensor_map):
-    return [[f"model.layers.{i}.feed_forward.w1.weight", [4096, 2048], tensor_map] for i in range(21)]
+def large(tensor_map, columns=2048):
+    """700 MB in tensors of 32 MiB."""
+    return [[f"model.layers.{i}.feed_forward.w1.weight", [(1 << 23) // columns, columns], tensor_map] for i in range(21)]
 
 
 def small():
@@ -36,17 +37,19 @@ def small():
     return [[f"model.layers.{i}.{name}.weight", shape, tensor_map] for i in range(200) for name, shape, tensor_map in parts]
 
 
-def mixed():
-    """1 GiB, cut as layers are: half of it by rows, half by columns."""
-    return [[f"model.layers.{i}.feed_forward.{name}.weight", shape, tensor_map] for i in range(16)
+def mixed(layers):
+    """64 MiB a layer, cut as layers are: half of it by rows, half by columns."""
+    return [[f"model.layers.{i}.feed_forward.{name}.weight", shape, tensor_map] for i in range(layers)
             for name, shape, tensor_map in (("w1", [4096, 2048], [CUT, -1]), ("w2", [2048, 4096], [-1, CUT]))]
 
 
 CHECKPOINTS = {  # name: [parameter, full shape, tensor map]
     "blocks": large([CUT, -1]),  # axis 0 cut: a rank's part is one block of 8 MiB
     "rows": large([-1, CUT]),    # the last axis cut: a rank's rows are 2 KiB
+    "narrow": large([-1, CUT], 256),  # likewise, rows of 256 bytes
     "small": small(),
-    "mixed": mixed(),
+    "mixed": mixed(16),    # 1 GiB
+    "mixed700": mixed(11), # 700 MB
 }
 
 

@@ -14,10 +14,10 @@ class Failed(Exception):
     """Something could not be run."""
 
 
-def run(*args):
+def run(*args, timeout=TIMEOUT):
     """Runs a program to its end and gives its output."""
     try:
-        done = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT)
+        done = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
     except (OSError, subprocess.TimeoutExpired) as e:
         raise Failed(f"{args[0]}: {e}") from e
     if done.returncode != 0:
