@@ -25,6 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = {"check": ".venv/check/bin/python", "clients": ".venv/clients/bin/python"}
 SYNTHESIS = re.compile(r"Synthesis: Tested: (\d+) \| Passing: (\d+) ")
 SHOWN = 12  # problems of a group that are printed in full
+LONGEST = 20000  # characters of one: the stacks of all threads, when a test hangs
 SLOW = 4  # how much longer a program may take under sanitizers
 
 
@@ -160,7 +161,7 @@ def run_group(name, jobs, workers, verbose):
         print(f"    {job.name:40}{job.passed:5} passed{job.seconds:8.1f} s")
     problems = [problem for job in jobs for problem in job.problems]
     for problem in problems[:SHOWN]:
-        print("    " + problem[:3000].replace("\n", "\n    "), flush=True)
+        print("    " + problem[:LONGEST].replace("\n", "\n    "), flush=True)
     if problems[SHOWN:]:
         print(f"    ... and {len(problems) - SHOWN} more", flush=True)
     return passed, failed

@@ -11,6 +11,7 @@ import tempfile
 import time
 import traceback
 
+from mount.watchdog import Watchdog
 from ref import safefile
 
 PROGRAM = os.path.abspath(os.environ.get("GATHERFS", "build/gatherfs"))
@@ -187,14 +188,24 @@ def write(path, data):
 
 
 def on_alarm(*_):
-    raise TimeoutError(f"no end after {WATCHDOG} s")
+    raise TimeoutError(f"no end after {WATCHDOG + 10} s")
+
+
+def watched(test, tmp):
+    dog = Watchdog(WATCHDOG)
+    signal.alarm(WATCHDOG + 10)  # when the watchdog has told all it sees
+    try:
+        with dog:
+            return test(tmp)
+    finally:
+        signal.alarm(0)
+        need(dog.said is None, f"no end after {WATCHDOG} s\n{dog.said}")
 
 
 def run_one(name, test):
     tmp = tempfile.mkdtemp(prefix=f"{name}-")
-    signal.alarm(WATCHDOG)
     try:
-        remark = test(tmp)
+        remark = watched(test, tmp)
         print(f"ok   {name}" + (f" ({remark})" if remark else ""), flush=True)
         return True
     except Exception as e:
@@ -203,7 +214,6 @@ def run_one(name, test):
         print(f"FAIL {name}: {type(e).__name__} at {line}: {e}", flush=True)
         return False
     finally:
-        signal.alarm(0)
         shutil.rmtree(tmp, ignore_errors=True)
 
 
