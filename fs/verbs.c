@@ -21,6 +21,7 @@ static const struct verb table[] = {
 	{ "diff", "A B [PATTERN]", "compare two checkpoints tensor by tensor, whatever their layouts; exit code 1 when they differ", diff_main, diff_help },
 	{ "digest", "SOURCE [PATTERN]", "one XXH3-128 a tensor, the same for every layout of the same model", digest_main, option_help },
 	{ "export", "SOURCE... DEST [-o OPTIONS]", "write what a mount would show as files; the same command goes on after an interruption", export_main, option_help },
+	{ "bench", "MOUNTPOINT [--json]", "how fast a mount, or any folder, is read here: its largest file, in every way, a second each", bench_main, NULL },
 	{ "merge-strategy", "DIR FILE", "write the strategies of all stages as one file, for MindSpore", merge_main, NULL },
 	{ "help", "[VERB]", "this text, or all about a verb", help_main, NULL },
 };

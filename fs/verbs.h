@@ -43,6 +43,7 @@ int check_main(int argc, char **argv);
 int info_main(int argc, char **argv);
 int explain_main(int argc, char **argv);
 int status_verb_main(int argc, char **argv);
+int bench_main(int argc, char **argv);
 
 /* The program under the name mount.gatherfs (helper.c); the exit codes are mount(8)'s. */
 int helper_main(int argc, char **argv);
