@@ -46,6 +46,20 @@ static void install(void)
 	sigaction(SIGBUS, &action, NULL);
 }
 
+/* A mapping of the whole file, which outlives the descriptor. */
+static int map_file(const struct source *s, void **out, struct error *err)
+{
+	int fd = source_hold(s, err), code = 0;
+
+	if (fd < 0)
+		return fd;
+	*out = mmap(NULL, s->stamp.size, PROT_READ, MAP_SHARED, fd, 0);
+	if (*out == MAP_FAILED)
+		code = error_set(err, -errno, "%s: mapping it: %s", s->path, strerror(errno));
+	source_release(s);
+	return code;
+}
+
 /* True when fn came to its end, with its result in *code. */
 static bool guarded(struct bytes file, int (*fn)(struct bytes, void *), void *arg, int *code)
 {
@@ -70,10 +84,8 @@ int mapped_call(const struct source *s, int (*fn)(struct bytes, void *), void *a
 	bool done;
 
 	pthread_once(&once, install);
-	if (s->stamp.size)
-		map = mmap(NULL, s->stamp.size, PROT_READ, MAP_SHARED, s->fd, 0);
-	if (map == MAP_FAILED)
-		return error_set(err, -errno, "%s: mapping it: %s", s->path, strerror(errno));
+	if (s->stamp.size && (code = map_file(s, &map, err)) < 0)
+		return code;
 	if (s->stamp.size >= SMALL)
 		madvise(map, s->stamp.size, MADV_RANDOM); /* or each page would bring its neighbours, which nobody wants */
 	done = guarded((struct bytes){ map ? map : &nothing, s->stamp.size }, fn, arg, &code);
@@ -88,11 +100,12 @@ int mapped_call(const struct source *s, int (*fn)(struct bytes, void *), void *a
 static int keep(const struct source *s, const uint8_t **out, struct error *err)
 {
 	void *map = atomic_load(s->map), *none = NULL;
+	int code;
 
 	if (!map) {
-		map = mmap(NULL, s->stamp.size, PROT_READ, MAP_SHARED, s->fd, 0);
-		if (map == MAP_FAILED)
-			return error_set(err, -errno, "%s: mapping it: %s", s->path, strerror(errno));
+		code = map_file(s, &map, err);
+		if (code < 0)
+			return code;
 		if (!atomic_compare_exchange_strong(s->map, &none, map)) {
 			munmap(map, s->stamp.size);
 			map = none;

@@ -26,6 +26,26 @@ struct sources *source_list_new(void)
 	return s;
 }
 
+struct sources *source_list_bounded(struct fds *fds)
+{
+	struct sources *s = source_list_new();
+
+	if (s)
+		s->fds = fds_share(fds);
+	return s;
+}
+
+void source_close(struct source *source)
+{
+	if (source->slot)
+		fds_close(source->fds, source->slot);
+	else if (source->fds)
+		fds_unkeep(source->fds);
+	if (source->fd >= 0)
+		close(source->fd);
+	source->fd = -1;
+}
+
 void source_list_free(struct sources *s)
 {
 	if (!s)
@@ -35,8 +55,9 @@ void source_list_free(struct sources *s)
 
 		if (map)
 			munmap(map, s->list[i].stamp.size);
-		close(s->list[i].fd);
+		source_close(&s->list[i]);
 	}
+	fds_free(s->fds);
 	arena_free(s->arena);
 	free(s->list);
 	free(s);
@@ -97,28 +118,63 @@ static int describe(struct source *out, struct error *err)
 	return 0;
 }
 
-int source_open(struct sources *s, const char *path, uint32_t *index, struct error *err)
+int source_open_file(const char *path, struct source *out, struct error *err)
 {
-	struct source source = { .fd = -1 };
+	int rc;
+
+	*out = (struct source){ .path = path };
+	out->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a pipe without a writer must not block the mount */
+	if (out->fd < 0)
+		return error_set(err, -errno, "%s: %s", path, strerror(errno));
+	rc = describe(out, err);
+	if (rc < 0)
+		source_close(out);
+	return rc;
+}
+
+/* Counts the source's descriptor, or gives it a slot where no more can be kept. */
+static int bound(struct sources *s, struct source *source)
+{
+	if (!s->fds)
+		return 0;
+	if (!fds_keep(s->fds)) {
+		source->slot = arena_alloc(s->arena, 1, sizeof(*source->slot));
+		if (!source->slot)
+			return -ENOMEM;
+		source->slot->fd = -1;
+		fds_offer(s->fds, source->slot, source->fd);
+		fds_release(s->fds, source->slot);
+		source->fd = -1;
+	}
+	source->fds = s->fds;
+	return 0;
+}
+
+int source_adopt(struct sources *s, struct source *source, uint32_t *index, struct error *err)
+{
 	int rc = grow(s, err);
 
-	if (rc < 0)
-		return rc;
-	source.path = arena_strndup(s->arena, path, strlen(path));
-	source.map = arena_alloc(s->arena, 1, sizeof(*source.map));
-	if (!source.path || !source.map)
-		return error_nomem(err);
-	source.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a pipe without a writer must not block the mount */
-	if (source.fd < 0)
-		return error_set(err, -errno, "%s: %s", path, strerror(errno));
-	rc = describe(&source, err);
+	if (rc == 0) {
+		source->path = arena_strndup(s->arena, source->path, strlen(source->path));
+		source->map = arena_alloc(s->arena, 1, sizeof(*source->map));
+		if (!source->path || !source->map || bound(s, source) < 0)
+			rc = error_nomem(err);
+	}
 	if (rc < 0) {
-		close(source.fd);
+		source_close(source);
 		return rc;
 	}
 	*index = s->count;
-	s->list[s->count++] = source;
+	s->list[s->count++] = *source;
 	return 0;
+}
+
+int source_open(struct sources *s, const char *path, uint32_t *index, struct error *err)
+{
+	struct source source;
+	int rc = source_open_file(path, &source, err);
+
+	return rc < 0 ? rc : source_adopt(s, &source, index, err);
 }
 
 int source_splice(struct sources *s, uint32_t index, const struct ckpt_splice *splices, uint64_t count, struct error *err)
@@ -134,14 +190,12 @@ int source_splice(struct sources *s, uint32_t index, const struct ckpt_splice *s
 	return 0;
 }
 
-static int read_file(const struct source *source, uint64_t offset, void *buf, uint64_t len, struct error *err)
+static int read_held(const struct source *source, int fd, uint64_t offset, void *buf, uint64_t len, struct error *err)
 {
 	uint64_t done = 0;
 
-	if (offset > INT64_MAX || len > INT64_MAX - offset)
-		return error_set(err, -EIO, "%s: a read beyond what a file can hold", source->path);
 	while (done < len) {
-		ssize_t n = pread(source->fd, (char *)buf + done, len - done, (off_t)(offset + done));
+		ssize_t n = pread(fd, (char *)buf + done, len - done, (off_t)(offset + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -153,6 +207,20 @@ static int read_file(const struct source *source, uint64_t offset, void *buf, ui
 		done += (uint64_t)n;
 	}
 	return 0;
+}
+
+static int read_file(const struct source *source, uint64_t offset, void *buf, uint64_t len, struct error *err)
+{
+	int fd, code;
+
+	if (offset > INT64_MAX || len > INT64_MAX - offset)
+		return error_set(err, -EIO, "%s: a read beyond what a file can hold", source->path);
+	fd = source_hold(source, err);
+	if (fd < 0)
+		return fd;
+	code = read_held(source, fd, offset, buf, len, err);
+	source_release(source);
+	return code;
 }
 
 /* The splice that `address` lies in, or NULL. */
@@ -234,12 +302,13 @@ static int changed_mtime(const struct source *source, struct timespec found, str
 			 (intmax_t)expected.tv_sec, expected.tv_nsec, (intmax_t)found.tv_sec, found.tv_nsec);
 }
 
-int source_unchanged(const struct source *source, struct error *err)
+/* 0 when the open file `fd` is as the source is stamped. */
+static int check(const struct source *source, int fd, struct error *err)
 {
 	const struct source_stamp *old = &source->stamp;
 	struct stat st;
 
-	if (fstat(source->fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return error_set(err, -errno, "%s: %s", source->path, strerror(errno));
 
 	struct source_stamp now = stamp_of(&st);
@@ -253,4 +322,50 @@ int source_unchanged(const struct source *source, struct error *err)
 	if (now.mtime.tv_sec != old->mtime.tv_sec || now.mtime.tv_nsec != old->mtime.tv_nsec)
 		return changed_mtime(source, now.mtime, err);
 	return 0;
+}
+
+int source_unchanged(const struct source *source, struct error *err)
+{
+	int fd = source_hold(source, err), code;
+
+	if (fd < 0)
+		return fd;
+	code = check(source, fd, err);
+	source_release(source);
+	return code;
+}
+
+/* Opens a file again that is not kept open. */
+static int reopen(const struct source *source, struct error *err)
+{
+	int fd, code;
+
+	do
+		fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	while (fd < 0 && (errno == EMFILE || errno == ENFILE) && fds_spare(source->fds));
+	if (fd < 0)
+		return error_set(err, errno == ENOENT ? -EIO : -errno, "%s: there are more files than can be kept open (ulimit -n), and this one "
+				 "cannot be opened again: %s", source->path, strerror(errno));
+	code = check(source, fd, err);
+	if (code < 0) {
+		close(fd);
+		return code;
+	}
+	return fds_offer(source->fds, source->slot, fd);
+}
+
+int source_hold(const struct source *source, struct error *err)
+{
+	int fd;
+
+	if (!source->slot)
+		return source->fd;
+	fd = fds_hold(source->fds, source->slot);
+	return fd >= 0 ? fd : reopen(source, err);
+}
+
+void source_release(const struct source *source)
+{
+	if (source->slot)
+		fds_release(source->fds, source->slot);
 }

@@ -4,11 +4,14 @@
  * gives its old bytes. A stamp (device, inode, size, mtime of the open descriptor) tells whether a file is still the one that
  * the model was built from; ctime is no part of it, because a finishing save (chmod, rename) and a rotation (unlink) change it.
  *
+ * Where there are more sources than a process may have open (fds.h), those beyond are opened when they are read. Such a file must be
+ * at its path then, with the same stamp: anything else is an error, never other bytes.
+ *
  * A source may have addresses beyond its end, each of which stands for another place in the file: a tensor that a .ckpt file holds in
  * several slices is one range of them.
  *
- * Invariants: a source is a regular file; its number never changes; the list is read-only once the model is built. Opening is
- * for one thread, everything else for any.
+ * Invariants: a source is a regular file; its number never changes; the list is read-only once the model is built. Opening and adopting
+ * are for one thread, everything else for any.
  */
 #ifndef FS_SOURCE_H
 #define FS_SOURCE_H
@@ -18,6 +21,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "fs/fds.h"
 #include "layout/arena.h"
 #include "layout/ckpt.h"
 #include "layout/error.h"
@@ -30,7 +34,9 @@ struct source_stamp {
 };
 
 struct source {
-	int fd;           /* owned by the list */
+	int fd;           /* owned by the list; -1: source_hold() opens the file, and nobody else may use this */
+	struct fds *fds;  /* where fd is counted, or `slot` lives; NULL: it is not */
+	struct fds_slot *slot; /* the list's; NULL for a file that is kept open */
 	const char *path; /* as it was opened; owned by the list */
 	struct source_stamp stamp;
 	const struct ckpt_splice *splices; /* [splice_count] what addresses from stamp.size on stand for, by logical; owned by the list */
@@ -45,10 +51,15 @@ struct sources {
 	struct source *list; /* [count]; may move while sources are added, so keep numbers, not pointers */
 	uint32_t count, capacity;
 	struct arena *arena; /* of the paths */
+	struct fds *fds;     /* what bounds the open files; NULL: nothing does */
 };
 
-/* An empty list, or NULL without memory. source_list_free() closes every file; NULL is allowed. */
+/*
+ * An empty list, or NULL without memory; bounded by `fds`, of which it becomes one more owner, unless that is NULL.
+ * source_list_free() closes every file; NULL is allowed.
+ */
 struct sources *source_list_new(void);
+struct sources *source_list_bounded(struct fds *fds);
 void source_list_free(struct sources *sources);
 
 /*
@@ -56,6 +67,21 @@ void source_list_free(struct sources *sources);
  * regular file, -ENOMEM, or the errno of open; the message names the path.
  */
 int source_open(struct sources *sources, const char *path, uint32_t *index, struct error *err);
+
+/*
+ * The two halves of source_open(), for who opens files in several threads: an open file that is in no list yet (source_close() ends
+ * it), and its place at the end of a list, which owns it from then on, also when that fails. `path` must live until then.
+ */
+int source_open_file(const char *path, struct source *out, struct error *err);
+void source_close(struct source *source);
+int source_adopt(struct sources *sources, struct source *source, uint32_t *index, struct error *err);
+
+/*
+ * The file's descriptor, open until source_release(). Usually that is nothing but a look. A file that has to be opened again must be as
+ * it is stamped: else -EIO, or the errno of open, and a message that says so. Hold it around system calls only.
+ */
+int source_hold(const struct source *source, struct error *err);
+void source_release(const struct source *source);
 
 /* Gives source `index` addresses beyond its end (ckpt.h says what they must be); copies them. 0 or -ENOMEM. */
 int source_splice(struct sources *sources, uint32_t index, const struct ckpt_splice *splices, uint64_t count, struct error *err);
