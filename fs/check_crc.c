@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "fs/checking.h"
+#include "fs/header.h"
 #include "fs/mapped.h"
 #include "layout/step.h"
 
@@ -78,7 +79,7 @@ static int verify_safetensors(const struct source *source, struct arena *arena, 
 	struct safetensors st;
 	struct safetensors_entry *sorted;
 	const char *expected;
-	int code = load_header(source, arena, &st, err);
+	int code = header_parse(source, arena, &st, err);
 
 	if (code < 0 || !(expected = safetensors_meta_get(&st, "crc_num")))
 		return code;

@@ -10,6 +10,7 @@
 #ifndef FS_LOAD_H
 #define FS_LOAD_H
 
+#include "fs/headers.h"
 #include "fs/model.h"
 #include "fs/options.h"
 #include "fs/ranks.h"
@@ -21,6 +22,8 @@ struct load_base {
 	struct strategies strategy;           /* how SOURCE is cut */
 	struct strategies target;             /* of to=FILE */
 	struct problems *problems;            /* of all steps */
+	struct fds *fds;                      /* of all sources of all steps */
+	const struct headers_cache *cache;    /* of headers; NULL without one */
 	uint32_t next_problem;                /* number of the next step's first source in it */
 };
 
@@ -46,9 +49,6 @@ struct load_look {
 
 /* Likewise, but the checkpoint of a distributed SOURCE knows every copy of a block (tensor.holdings), and there is no view unless it is asked for. */
 int load_look(const struct options *o, const struct load_look *look, struct model **out, struct error *err);
-
-/* Reads and checks the header of a safetensors file; *st lives in `arena`. The message begins with the path. */
-int load_header(const struct source *source, struct arena *arena, struct safetensors *st, struct error *err);
 
 /* Lists the rank folders of all SOURCEs, in `arena`. With `early` there may be none yet. */
 int load_ranks(const struct options *o, bool early, struct arena *arena, struct ranks *out, struct error *err);

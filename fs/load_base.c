@@ -28,7 +28,8 @@ int load_base_new(const struct options *options, struct load_base **out, struct 
 		return error_nomem(err);
 	base->options = options;
 	base->problems = problem_list_new();
-	if (!base->problems)
+	base->fds = fds_new(fds_limit());
+	if (!base->problems || !base->fds)
 		code = error_nomem(err);
 	if (code == 0 && options->to)
 		code = read_target(base, err);
@@ -44,6 +45,7 @@ void load_base_free(struct load_base *base)
 	if (!base)
 		return;
 	problem_list_free(base->problems);
+	fds_free(base->fds);
 	arena_free(base->arena);
 	arena_free(base->target_arena);
 	free(base);

@@ -67,30 +67,26 @@ static int check_files(const struct attempt *at, struct error *err)
 	return 0;
 }
 
-static int add_file(struct attempt *at, struct checkpoint_builder *builder, const char *name, uint32_t rank, struct error *err)
-{
-	struct checkpoint_file file = { .path = beside(at, name), .rank = rank };
-
-	return file.path ? load_add(at->ld, builder, &file, err) : error_nomem(err);
-}
-
 static int add_stored(struct attempt *at, struct checkpoint_builder *builder, struct error *err)
 {
-	int code = check_files(at, err);
+	const struct metadata_file *stored = at->md->files;
+	struct checkpoint_file *files = arena_alloc(at->ld->model->arena, at->md->file_count, sizeof(*files));
+	int code = files ? check_files(at, err) : error_nomem(err);
 
-	for (uint64_t i = 0; code == 0 && i < at->md->file_count; i++)
-		code = add_file(at, builder, at->md->files[i].name, at->md->files[i].rank, err);
-	return code;
+	for (uint64_t i = 0; code == 0 && i < at->md->file_count; i++) {
+		files[i] = (struct checkpoint_file){ .path = beside(at, stored[i].name), .rank = stored[i].rank };
+		code = files[i].path ? 0 : error_nomem(err);
+	}
+	return code == 0 ? load_add(at->ld, builder, files, at->md->file_count, err) : code;
 }
 
-/* The files of an only rank. Those of several say how many there are. */
-static int add_lone(struct attempt *at, struct checkpoint_builder *builder, struct error *err)
+/* Lists the files of an only rank. Those of several say how many there are. */
+static int list_lone(struct attempt *at, struct checkpoint_file *list, uint64_t *count, struct error *err)
 {
-	uint64_t files, found = 0;
+	uint64_t files;
 	size_t prefix;
-	int code = 0;
 
-	for (uint64_t i = 0; code == 0 && i < at->entries.count; i++) {
+	for (uint64_t i = 0; i < at->entries.count; i++) {
 		const struct scan_entry *e = &at->entries.entries[i];
 
 		if (!e->is_file || !step_is_weights(e->name) || step_is_ckpt(e->name))
@@ -98,12 +94,22 @@ static int add_lone(struct attempt *at, struct checkpoint_builder *builder, stru
 		if (iteration_weights(e->name, &prefix, &files) && files > 1)
 			return error_set(err, -ENODATA, "%s/metadata.json: is missing, but %s is one of %llu files", at->it->path, e->name,
 					 (unsigned long long)files);
-		code = add_file(at, builder, e->name, 0, err);
-		found++;
+		list[*count].path = beside(at, e->name);
+		if (!list[(*count)++].path)
+			return error_nomem(err);
 	}
-	if (code == 0 && found == 0)
-		code = error_set(err, -ENODATA, "%s: neither metadata.json nor .safetensors files in it", at->it->path);
-	return code;
+	if (*count == 0)
+		return error_set(err, -ENODATA, "%s: neither metadata.json nor .safetensors files in it", at->it->path);
+	return 0;
+}
+
+static int add_lone(struct attempt *at, struct checkpoint_builder *builder, struct error *err)
+{
+	struct checkpoint_file *files = arena_alloc(at->ld->model->arena, at->entries.count, sizeof(*files));
+	uint64_t count = 0;
+	int code = files ? list_lone(at, files, &count, err) : error_nomem(err);
+
+	return code == 0 ? load_add(at->ld, builder, files, count, err) : code;
 }
 
 static int twice(const struct loading *ld, const char *name, const struct checkpoint_copies *copies, struct error *err)
@@ -174,12 +180,8 @@ static int build(struct attempt *at, struct error *err)
 	struct model *m = at->ld->model;
 	struct checkpoint_builder *builder = checkpoint_begin(m->arena, &at->options);
 	struct checkpoint *ckpt;
-	int code = builder ? 0 : error_nomem(err);
+	int code = builder ? load_begin_sources(at->ld, err) : error_nomem(err);
 
-	source_list_free(m->sources);
-	m->sources = source_list_new();
-	if (code == 0 && !m->sources)
-		code = error_nomem(err);
 	if (code == 0)
 		code = at->md ? add_stored(at, builder, err) : add_lone(at, builder, err);
 	if (code < 0) {

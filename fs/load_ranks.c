@@ -18,27 +18,32 @@ struct attempt {
 	const char **paths; /* [ranks.count] of the step at hand; NULL where a rank has none */
 };
 
+/* The files of the step at hand. */
+static int add_files(struct attempt *at, struct checkpoint_builder *builder, struct error *err)
+{
+	struct checkpoint_file *files = arena_alloc(at->ld->model->arena, at->ranks.count, sizeof(*files));
+	uint64_t n = 0;
+
+	if (!files)
+		return error_nomem(err);
+	for (uint64_t i = 0; i < at->ranks.count; i++)
+		if (at->paths[i]) {
+			files[n++] = (struct checkpoint_file){ .path = at->paths[i], .rank = at->ranks.folders[i].rank };
+			at->ld->sample = strrchr(at->paths[i], '/') + 1;
+		}
+	return load_add(at->ld, builder, files, n, err);
+}
+
 /* Builds the checkpoint of the step whose files are at->paths. -ENODATA when a block is held by no rank. */
 static int build(struct attempt *at, struct error *err)
 {
 	struct model *m = at->ld->model;
 	struct checkpoint_builder *builder = checkpoint_begin(m->arena, &at->options);
 	struct checkpoint *ckpt;
-	int code = 0;
+	int code = builder ? load_begin_sources(at->ld, err) : error_nomem(err);
 
-	if (!builder)
-		return error_nomem(err);
-	source_list_free(m->sources);
-	m->sources = source_list_new();
-	if (!m->sources)
-		code = error_nomem(err);
-	for (uint64_t i = 0; code == 0 && i < at->ranks.count; i++)
-		if (at->paths[i]) {
-			struct checkpoint_file file = { .path = at->paths[i], .rank = at->ranks.folders[i].rank };
-
-			code = load_add(at->ld, builder, &file, err);
-			at->ld->sample = strrchr(at->paths[i], '/') + 1;
-		}
+	if (code == 0)
+		code = add_files(at, builder, err);
 	if (code < 0) {
 		checkpoint_abandon(builder);
 		return code;

@@ -25,16 +25,6 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static int add_file(struct loading *ld, struct checkpoint_builder *builder, const char *path, struct error *err)
-{
-	struct checkpoint_file file = { .path = path };
-
-	if (!path)
-		return error_nomem(err);
-	file.outside = strcmp(base_name(path), "hyper_param.safetensors") == 0;
-	return load_add(ld, builder, &file, err);
-}
-
 /* A SOURCE that is one file is a directory that has nothing but this file. */
 static int list_files(struct loading *ld, struct error *err)
 {
@@ -58,13 +48,29 @@ static int list_files(struct loading *ld, struct error *err)
 
 static int add_files(struct loading *ld, struct checkpoint_builder *builder, struct error *err)
 {
-	int code = 0;
+	struct checkpoint_file *files = arena_alloc(ld->model->arena, ld->entries.count, sizeof(*files));
+	uint64_t n = 0;
+	int code;
 
-	for (uint64_t i = 0; code == 0 && i < ld->entries.count; i++)
-		if (is_weights(&ld->entries.entries[i]))
-			code = add_file(ld, builder, arena_printf(ld->model->arena, "%s/%s", ld->source, ld->entries.entries[i].name), err);
+	if (!files)
+		return error_nomem(err);
+	for (uint64_t i = 0; i < ld->entries.count; i++) {
+		const struct scan_entry *e = &ld->entries.entries[i];
+
+		if (!is_weights(e))
+			continue;
+		files[n] = (struct checkpoint_file){ .path = arena_printf(ld->model->arena, "%s/%s", ld->source, e->name),
+						     .outside = strcmp(e->name, "hyper_param.safetensors") == 0 };
+		if (!files[n++].path)
+			return error_nomem(err);
+	}
+	if (n == 0)
+		return error_set(err, -EINVAL, "%s: neither rank_N folders nor .safetensors files in it", ld->source);
+	code = load_begin_sources(ld, err);
+	if (code == 0)
+		code = load_add(ld, builder, files, n, err);
 	if (code == 0 && ld->model->sources->count == 0)
-		code = error_set(err, -EINVAL, "%s: neither rank_N folders nor .safetensors files in it", ld->source);
+		code = error_set(err, -EINVAL, "%s: no .safetensors file in it can be opened", ld->source);
 	return code;
 }
 

@@ -29,11 +29,14 @@ struct loading {
 	mode_t folders;            /* AND of the modes of SOURCE's folders */
 };
 
+/* Begins with no source at all, for an attempt that may be one of several. */
+int load_begin_sources(struct loading *ld, struct error *err);
+
 /*
- * Opens the weights file file->path as a new source, whose number goes into *file, and adds it to the checkpoint, as far as it is not
- * refused (load_refused()).
+ * Opens the weights files `files` [count], by rank, as new sources, whose numbers go into them, and adds them to the checkpoint, as far as
+ * they are not refused (load_refused()).
  */
-int load_add(struct loading *ld, struct checkpoint_builder *builder, struct checkpoint_file *file, struct error *err);
+int load_add(struct loading *ld, struct checkpoint_builder *builder, struct checkpoint_file *files, uint64_t count, struct error *err);
 
 /* What becomes of an error that one file has: 0 when somebody was told and the file counts as missing, else `code`. */
 int load_refused(const struct loading *ld, int code, const struct error *err);
