@@ -123,7 +123,7 @@ int bench_main(int argc, char **argv)
 {
 	struct options o;
 	struct error err = { "" };
-	int code, rc = options_parse(argc - 1, argv + 1, &o, &err);
+	int code, rc = options_parse("bench", argc - 1, argv + 1, &o, &err);
 
 	if (rc == 0 && o.help) {
 		verbs_help("bench", stdout);

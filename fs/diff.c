@@ -11,7 +11,7 @@
 #include "fs/diff_sides.h"
 #include "fs/diff_write.h"
 #include "fs/elements.h"
-#include "fs/option.h"
+#include "fs/known.h"
 #include "fs/pattern.h"
 #include "fs/pool.h"
 #include "fs/progress.h"
@@ -196,11 +196,11 @@ int diff_main(int argc, char **argv)
 	return code;
 }
 
-void diff_help(FILE *out)
+void diff_help(const char *verb, FILE *out)
 {
 	fputs("Options before A are for both sides, those behind A or B for that one alone, as in\n"
 	      "`gatherfs diff checkpoint -o step=1_100 merged`.\n"
 	      "NaN equals NaN, 0 equals -0; a relative difference is over the larger magnitude.\n"
 	      "Exit codes: 0 all equal, 1 some differ, 2 trouble.\n\n", out);
-	option_help(out);
+	known_help(verb, out);
 }

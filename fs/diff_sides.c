@@ -15,7 +15,7 @@ static int find_argument(int argc, char **argv, int from)
 	for (int end = from + 1; end <= argc; end++) {
 		struct options o;
 		struct error err;
-		bool found = options_parse(end - from, argv + from, &o, &err) == 0 && o.args.count > 0;
+		bool found = options_parse(argv[0], end - from, argv + from, &o, &err) == 0 && o.args.count > 0;
 
 		options_free(&o);
 		if (found)
@@ -41,7 +41,7 @@ static int misused(int argc, char **argv)
 {
 	struct error err = { "expected two SOURCEs" };
 	struct options o;
-	int code = options_parse(argc - 1, argv + 1, &o, &err);
+	int code = options_parse(argv[0], argc - 1, argv + 1, &o, &err);
 	bool help = code == 0 && o.help;
 
 	options_free(&o);

@@ -287,13 +287,6 @@ static int export_model(const struct options *o, struct model *m, struct error *
 	return rc;
 }
 
-static int check_options(const struct options *o, struct error *err)
-{
-	if (o->all_steps)
-		return error_set(err, -EINVAL, "option \"steps\": an export is of one step (step= chooses it)");
-	return 0;
-}
-
 /* SOURCE... and DEST, as mount has its mount point. */
 static int take_arguments(struct options *o, struct error *err)
 {
@@ -305,10 +298,8 @@ static int take_arguments(struct options *o, struct error *err)
 static int run(const struct options *o, struct error *err)
 {
 	struct model *m;
-	int rc = check_options(o, err);
+	int rc = load_model(o, &m, err);
 
-	if (rc == 0)
-		rc = load_model(o, &m, err);
 	if (rc < 0)
 		return rc;
 	rc = export_model(o, m, err);
@@ -320,7 +311,7 @@ int export_main(int argc, char **argv)
 {
 	struct options o;
 	struct error err = { "" };
-	int code, rc = options_parse(argc - 1, argv + 1, &o, &err);
+	int code, rc = options_parse("export", argc - 1, argv + 1, &o, &err);
 
 	if (rc == 0 && o.help) {
 		verbs_help("export", stdout);

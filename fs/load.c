@@ -247,8 +247,6 @@ static int load(const struct options *o, const struct load_look *look, struct mo
 	struct loading ld = { .options = o, .look = look };
 	int code = begin(&ld, err);
 
-	if (code == 0 && o->all_steps)
-		code = error_set(err, -EINVAL, "steps=all is for mount; -o step= chooses one");
 	if (code == 0)
 		code = load_base_new(o, &ld.model->base, err);
 	if (code == 0) {

@@ -70,14 +70,18 @@ static int merge(const char *from, const char *to, struct arena *arena, struct e
 
 int merge_main(int argc, char **argv)
 {
-	struct arena *arena;
-	struct error err;
-	int code;
+	struct options o;
+	struct error err = { "" };
+	int code, rc = options_parse("merge-strategy", argc - 1, argv + 1, &o, &err);
 
-	if (argc != 3)
-		return verbs_misused("merge-strategy", "expected DIR and FILE");
-	arena = arena_new();
-	code = arena ? merge(argv[1], argv[2], arena, &err) : error_nomem(&err);
-	arena_free(arena);
-	return code < 0 ? verbs_failed("merge-strategy", err.msg) : VERBS_OK;
+	if (rc == 0 && o.help) {
+		verbs_help("merge-strategy", stdout);
+		code = VERBS_OK;
+	} else if (rc < 0 || o.args.count != 2) {
+		code = verbs_misused("merge-strategy", rc < 0 ? err.msg : "expected DIR and FILE");
+	} else {
+		code = merge(o.args.item[0], o.args.item[1], o.arena, &err) < 0 ? verbs_failed("merge-strategy", err.msg) : VERBS_OK;
+	}
+	options_free(&o);
+	return code;
 }

@@ -1,29 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See option.h. Everything but what an option does is its line in the table. */
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "fs/option.h"
-#include "fs/suggest.h"
+#include "fs/scope.h"
 #include "fs/value.h"
-
-enum kind {
-	FLAG,    /* no value; the bool at `place` becomes true */
-	VALUE,   /* one value, once; set() takes it */
-	LIST,    /* likewise, as often as you like */
-	PATHS,   /* a path, as often as you like, for the list at `place` */
-	REFUSED, /* known, and help says why not */
-};
-
-struct option {
-	const char *name;
-	enum kind kind;
-	int (*set)(struct options *o, const char *value, struct error *err); /* VALUE, LIST */
-	size_t place;    /* FLAG, PATHS: in struct options */
-	const char *arg; /* of the value, for the help */
-	const char *help;
-};
 
 int option_push(struct options *o, struct options_list *list, const char *item, struct error *err)
 {
@@ -194,165 +176,77 @@ static int set_fsname(struct options *o, const char *value, struct error *err)
 #define PLACE(field) offsetof(struct options, field)
 
 static const struct option table[] = {
-	{ "source", PATHS, NULL, PLACE(source), "DIR", "the SOURCE, where there is no argument for it" },
-	{ "strategy", LIST, set_strategy, 0, "FILE|DIR|none", "strategy files (default: the folder `strategy` beside or inside SOURCE);\n"
+	{ "source", OPTION_PATHS, SCOPE_SOURCES, NULL, PLACE(source), "DIR", "the SOURCE, where there is no argument for it" },
+	{ "strategy", OPTION_LIST, SCOPE_SOURCES, set_strategy, 0, "FILE|DIR|none",
+	  "strategy files (default: the folder `strategy` beside or inside SOURCE);\n"
 	  "none: every rank holds whole tensors" },
-	{ "step", VALUE, set_step, 0, "STEP", "which step of the training to show (default: the newest that is complete)" },
-	{ "steps", VALUE, set_steps, 0, "all", "mount: a folder for each complete step, and a link `latest`; follows a training" },
-	{ "index", VALUE, set_index, 0, "ms|hf", "write MindSpore's param_name_map.json or Hugging Face's index" },
-	{ "part_size", VALUE, set_part_size, 0, "SIZE", "most bytes of tensors in one file (default 3G)" },
-	{ "filter", LIST, set_filter, 0, "PREFIX", "leave out tensors whose names begin so" },
-	{ "rename", PATHS, NULL, PLACE(rename), "FILE", "rules `FROM TO` for tensor names: POSIX extended expressions, \\1 in TO" },
-	{ "names", VALUE, set_names, 0, "keep|hf|legacy|mcore|mcore-train", "names of the tensors: as they are (default), Hugging Face's, or those\n"
+	{ "step", OPTION_VALUE, SCOPE_SOURCES, set_step, 0, "STEP",
+	  "which step of the training to show (default: the newest that is complete)" },
+	{ "steps", OPTION_VALUE, SCOPE_MOUNT, set_steps, 0, "all",
+	  "a folder for each complete step, and a link `latest`; follows a training" },
+	{ "index", OPTION_VALUE, SCOPE_VIEWS, set_index, 0, "ms|hf",
+	  "write MindSpore's param_name_map.json or Hugging Face's index" },
+	{ "part_size", OPTION_VALUE, SCOPE_VIEWS, set_part_size, 0, "SIZE", "most bytes of tensors in one file (default 3G)" },
+	{ "filter", OPTION_LIST, SCOPE_SOURCES, set_filter, 0, "PREFIX", "leave out tensors whose names begin so" },
+	{ "rename", OPTION_PATHS, SCOPE_SOURCES, NULL, PLACE(rename), "FILE",
+	  "rules `FROM TO` for tensor names: POSIX extended expressions, \\1 in TO" },
+	{ "names", OPTION_VALUE, SCOPE_SOURCES, set_names, 0, "keep|hf|legacy|mcore|mcore-train",
+	  "names of the tensors: as they are (default), Hugging Face's, or those\n"
 	  "of MindSpore Transformers: legacy, mcore (inference), mcore-train (fused)" },
-	{ "recipe", VALUE, set_recipe, 0, "FILE", "how a family's names correspond, where gatherfs does not know it" },
-	{ "model", VALUE, set_model, 0, "FAMILY", "which family it is (default: the model_type of config.json says)" },
-	{ "set", LIST, set_set, 0, "KEY=VALUE", "for names=: take this for a key of config.json, such as qkv_concat=true" },
-	{ "with", PATHS, NULL, PLACE(with), "DIR", "show its small files too (config.json, tokenizers)" },
-	{ "outside", VALUE, set_outside, 0, "rank0", "trust rank 0 for tensors that the strategy does not know" },
-	{ "to", VALUE, set_to, 0, "STRATEGY|same", "show rank_N/ folders of this strategy, whatever SOURCE is;\n"
+	{ "recipe", OPTION_VALUE, SCOPE_SOURCES, set_recipe, 0, "FILE",
+	  "how a family's names correspond, where gatherfs does not know it" },
+	{ "model", OPTION_VALUE, SCOPE_SOURCES, set_model, 0, "FAMILY",
+	  "which family it is (default: the model_type of config.json says)" },
+	{ "set", OPTION_LIST, SCOPE_SOURCES, set_set, 0, "KEY=VALUE",
+	  "for names=: take this for a key of config.json, such as qkv_concat=true" },
+	{ "with", OPTION_PATHS, SCOPE_SOURCES, NULL, PLACE(with), "DIR", "show its small files too (config.json, tokenizers)" },
+	{ "outside", OPTION_VALUE, SCOPE_SOURCES, set_outside, 0, "rank0",
+	  "trust rank 0 for tensors that the strategy does not know" },
+	{ "to", OPTION_VALUE, SCOPE_VIEWS, set_to, 0, "STRATEGY|same",
+	  "show rank_N/ folders of this strategy, whatever SOURCE is;\n"
 	  "same: as SOURCE is cut" },
-	{ "ranks", VALUE, set_ranks, 0, "RANKS", "only these ranks of to=, such as 0-7+16" },
-	{ "prefix", VALUE, set_prefix, 0, "NAME", "how the files of to= begin (default: as SOURCE's do, else net)" },
-	{ "max_threads", VALUE, set_max_threads, 0, "N", "threads that answer requests (default: 2 a processor, 4 to 16)" },
-	{ "readahead", VALUE, set_readahead, 0, "SIZE", "read-ahead of the mount; only root can raise it (default 1M; 0: leave it)" },
-	{ "allow_other", FLAG, NULL, PLACE(allow_other), NULL, "let other users in, as far as modes allow" },
-	{ "allow_root", FLAG, NULL, PLACE(allow_root), NULL, "let root in" },
-	{ "default_permissions", FLAG, NULL, PLACE(default_permissions), NULL, "check modes (always on)" },
-	{ "uid", VALUE, set_uid, 0, "UID", "owner to show; for root" },
-	{ "gid", VALUE, set_gid, 0, "GID", "group to show; for root" },
-	{ "mode", VALUE, set_mode, 0, "OCTAL", "modes of files to show; for root" },
-	{ "fsname", VALUE, set_fsname, 0, "NAME", "source to show in /proc/mounts (default: SOURCE)" },
-	{ "foreground", FLAG, NULL, PLACE(foreground), NULL, "-f: stay, and log to the standard error stream" },
-	{ "debug", FLAG, NULL, PLACE(debug), NULL, "-d: print every request; implies -f" },
-	{ "json", FLAG, NULL, PLACE(json), NULL, "print JSON, for programs" },
-	{ "quiet", FLAG, NULL, PLACE(quiet), NULL, "-q: no progress bar, nothing that is not asked for" },
-	{ "values", FLAG, NULL, PLACE(values), NULL, "check: look for NaN and infinities too" },
-	{ "dry_run", FLAG, NULL, PLACE(dry_run), NULL, "mount: check everything, but do not mount; info: what a view would look like" },
-	{ "verify", FLAG, NULL, PLACE(verify), NULL, "export: read everything back and compare; alone for a finished export" },
-	{ "restart", FLAG, NULL, PLACE(restart), NULL, "export: throw away what an interrupted export has, and begin anew" },
-	{ "sloppy", FLAG, NULL, PLACE(sloppy), NULL, "mount: step over unknown options behind this one, as mount -s asks" },
-	{ "help", FLAG, NULL, PLACE(help), NULL, "-h: this text" },
-	{ "auto_unmount", REFUSED, NULL, 0, NULL, "an empty directory in place of a lost mount looks as if the model were deleted; "
+	{ "ranks", OPTION_VALUE, SCOPE_VIEWS, set_ranks, 0, "RANKS", "only these ranks of to=, such as 0-7+16" },
+	{ "prefix", OPTION_VALUE, SCOPE_VIEWS, set_prefix, 0, "NAME",
+	  "how the files of to= begin (default: as SOURCE's do, else net)" },
+	{ "max_threads", OPTION_VALUE, SCOPE_READS, set_max_threads, 0, "N",
+	  "threads that work (default: 2 a processor, 4 to 16)" },
+	{ "readahead", OPTION_VALUE, SCOPE_MOUNT, set_readahead, 0, "SIZE",
+	  "read-ahead of the mount; only root can raise it (default 1M; 0: leave it)" },
+	{ "allow_other", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(allow_other), NULL,
+	  "let other users in, as far as modes allow" },
+	{ "allow_root", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(allow_root), NULL, "let root in" },
+	{ "default_permissions", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(default_permissions), NULL, "check modes (always on)" },
+	{ "uid", OPTION_VALUE, SCOPE_MAKES, set_uid, 0, "UID", "owner to show; for root" },
+	{ "gid", OPTION_VALUE, SCOPE_MAKES, set_gid, 0, "GID", "group to show; for root" },
+	{ "mode", OPTION_VALUE, SCOPE_MAKES, set_mode, 0, "OCTAL", "modes of files to show; for root" },
+	{ "fsname", OPTION_VALUE, SCOPE_MOUNT, set_fsname, 0, "NAME", "source to show in /proc/mounts (default: SOURCE)" },
+	{ "foreground", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(foreground), NULL,
+	  "-f: stay, and log to the standard error stream" },
+	{ "debug", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(debug), NULL, "-d: print every request; implies -f" },
+	{ "json", OPTION_FLAG, SCOPE_PRINTS, NULL, PLACE(json), NULL, "print JSON, for programs" },
+	{ "quiet", OPTION_FLAG, SCOPE_QUIETS, NULL, PLACE(quiet), NULL, "-q: no progress bar, nothing that is not asked for" },
+	{ "values", OPTION_FLAG, SCOPE_CHECK, NULL, PLACE(values), NULL, "look for NaN and infinities too" },
+	{ "dry_run", OPTION_FLAG, SCOPE_MOUNT | SCOPE_INFO, NULL, PLACE(dry_run), NULL,
+	  "mount: check everything, but do not mount; info: what a view would look like" },
+	{ "verify", OPTION_FLAG, SCOPE_EXPORT, NULL, PLACE(verify), NULL,
+	  "read everything back and compare; alone for a finished export" },
+	{ "restart", OPTION_FLAG, SCOPE_EXPORT, NULL, PLACE(restart), NULL,
+	  "throw away what an interrupted export has, and begin anew" },
+	{ "sloppy", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(sloppy), NULL,
+	  "step over unknown options behind this one, as mount -s asks" },
+	{ "help", OPTION_FLAG, SCOPE_ALL, NULL, PLACE(help), NULL, "-h: this text" },
+	{ "auto_unmount", OPTION_REFUSED, SCOPE_MOUNT, NULL, 0, NULL,
+	  "an empty directory in place of a lost mount looks as if the model were deleted; "
 	  "clear a dead mount with `gatherfs umount`" },
-	{ "remount", REFUSED, NULL, 0, NULL, "the options of a mount do not change: unmount, then mount anew" },
-	{ "nonempty", REFUSED, NULL, 0, NULL, "a mount never hides files: use an empty directory" },
+	{ "remount", OPTION_REFUSED, SCOPE_MOUNT, NULL, 0, NULL,
+	  "the options of a mount do not change: unmount, then mount anew" },
+	{ "nonempty", OPTION_REFUSED, SCOPE_MOUNT, NULL, 0, NULL, "a mount never hides files: use an empty directory" },
 };
 
 #define TABLE_COUNT (sizeof(table) / sizeof(table[0]))
 _Static_assert(TABLE_COUNT <= 64, "struct options.seen has a bit for each");
 
-/* What mount(8) and fstab add. A mount is read-only, nosuid and nodev whatever these say. */
-static const char *const ignored[] = {
-	"rw", "ro", "defaults", "_netdev", "_rnetdev", "auto", "noauto", "nofail", "user", "users", "nouser", "owner", "group",
-	"comment", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async", "dirsync", "atime", "noatime", "diratime",
-	"nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "mand", "nomand", "loud",
-	"silent", "iversion", "noiversion", "nosymfollow",
-};
-
-static bool is_ignored(const char *name)
+const struct option *option_row(uint32_t number)
 {
-	if (strncmp(name, "x-", 2) == 0 || strncmp(name, "X-", 2) == 0)
-		return true;
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-		if (strcmp(name, ignored[i]) == 0)
-			return true;
-	return false;
-}
-
-/* --part-size is part_size: both are what people expect somewhere. */
-static bool is_called(const char *name, const char *own)
-{
-	while (*name && (*name == *own || (*name == '-' && *own == '_'))) {
-		name++;
-		own++;
-	}
-	return *name == *own;
-}
-
-static const struct option *find(const char *name)
-{
-	for (size_t i = 0; i < TABLE_COUNT; i++)
-		if (is_called(name, table[i].name))
-			return &table[i];
-	return NULL;
-}
-
-bool option_takes_value(const char *name)
-{
-	const struct option *opt = find(name);
-
-	return opt && opt->kind != FLAG && opt->kind != REFUSED;
-}
-
-static int unknown(const char *name, struct error *err)
-{
-	struct suggest s = suggest_begin(name);
-
-	for (size_t i = 0; i < TABLE_COUNT; i++)
-		if (table[i].kind != REFUSED)
-			suggest_offer(&s, table[i].name);
-	if (s.best)
-		return error_set(err, -EINVAL, "unknown option \"%s\"; did you mean \"%s\"?", name, s.best);
-	return error_set(err, -EINVAL, "unknown option \"%s\"", name);
-}
-
-static int store(struct options *o, const struct option *opt, const char *value, struct error *err)
-{
-	void *place = (char *)o + opt->place;
-
-	if (opt->kind == PATHS)
-		return option_push_path(o, place, value, err);
-	if (opt->kind != FLAG)
-		return opt->set(o, value, err);
-	*(bool *)place = true;
-	return 0;
-}
-
-int option_give(struct options *o, const char *name, const char *value, struct error *err)
-{
-	const struct option *opt = find(name);
-	int rc;
-
-	if (!opt)
-		return o->sloppy || is_ignored(name) ? 0 : unknown(name, err);
-	if (opt->kind == REFUSED)
-		return error_set(err, -EINVAL, "option \"%s\" is refused: %s", name, opt->help);
-	if (opt->kind == FLAG && value)
-		return error_set(err, -EINVAL, "option \"%s\" takes no value, found \"%s\"", name, value);
-	if (opt->kind != FLAG && !value)
-		return error_set(err, -EINVAL, "option \"%s\" needs a value: %s=%s", name, name, opt->arg);
-	if (opt->kind != LIST && opt->kind != PATHS && (o->seen >> (opt - table) & 1))
-		return error_set(err, -EINVAL, "option \"%s\" is given twice", name);
-	o->seen |= UINT64_C(1) << (opt - table);
-	rc = store(o, opt, value, err);
-	return rc < 0 ? error_prefix(err, rc, "option \"%s\"", name) : 0;
-}
-
-#define HELP_COLUMN 22 /* width of the options; a longer one has a line of its own */
-
-static void help_one(FILE *out, const struct option *opt)
-{
-	char left[64];
-
-	snprintf(left, sizeof(left), "%s%s%s", opt->name, opt->arg ? "=" : "", opt->arg ? opt->arg : "");
-	if (strlen(left) > HELP_COLUMN)
-		fprintf(out, "  %s\n%*s", left, HELP_COLUMN + 3, "");
-	else
-		fprintf(out, "  %-*s ", HELP_COLUMN, left);
-	for (const char *p = opt->help; *p; p++) {
-		fputc(*p, out);
-		if (*p == '\n')
-			fprintf(out, "%*s", HELP_COLUMN + 3, "");
-	}
-	fputc('\n', out);
-}
-
-void option_help(FILE *out)
-{
-	fputs("Options, as `-o a=1,b`, several -o, or each as `--a 1`; `\\,` is a comma in a value:\n", out);
-	for (size_t i = 0; i < TABLE_COUNT; i++)
-		if (table[i].kind != REFUSED)
-			help_one(out, &table[i]);
-	fputs("What mount(8) and fstab add (ro, rw, defaults, _netdev, nofail, x-* ...) is known and changes nothing.\n", out);
+	return number < TABLE_COUNT ? &table[number] : NULL;
 }

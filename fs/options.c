@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The grammar of options; what there is of them is in option.c. */
+/* The grammar of options, and what no single one can know; what there is of them is in option.c. */
 #include <errno.h>
 #include <string.h>
 
+#include "fs/known.h"
 #include "fs/option.h"
+#include "fs/scope.h"
 #include "fs/value.h"
 
 /* `name` or `name=value`; the text is the arena's and is cut at the sign. */
@@ -13,7 +15,7 @@ static int apply_item(struct options *o, char *item, struct error *err)
 
 	if (value)
 		*value++ = '\0';
-	return *item ? option_give(o, item, value, err) : error_set(err, -EINVAL, "an option without a name before \"=\"");
+	return *item ? known_give(o, item, value, err) : error_set(err, -EINVAL, "an option without a name before \"=\"");
 }
 
 /* The text of one -o: items between commas, escapes undone. Empty items are stepped over, as mount(8) does. */
@@ -65,9 +67,9 @@ static int parse_long(struct options *o, struct walk *w, struct error *err)
 		return error_nomem(err);
 	if (strchr(name, '='))
 		return apply_item(o, name, err);
-	if (option_takes_value(name))
+	if (known_takes_value(name))
 		rc = take_value(w, arg, &value, err);
-	return rc < 0 ? rc : option_give(o, name, value, err);
+	return rc < 0 ? rc : known_give(o, name, value, err);
 }
 
 static int parse_dash(struct options *o, struct walk *w, struct error *err)
@@ -83,14 +85,33 @@ static int parse_dash(struct options *o, struct walk *w, struct error *err)
 		return rc < 0 ? rc : parse_list(o, text, err);
 	}
 	if (strcmp(arg, "-f") == 0)
-		return option_give(o, "foreground", NULL, err);
+		return known_give(o, "foreground", NULL, err);
 	if (strcmp(arg, "-d") == 0)
-		return option_give(o, "debug", NULL, err);
+		return known_give(o, "debug", NULL, err);
 	if (strcmp(arg, "-q") == 0)
-		return option_give(o, "quiet", NULL, err);
+		return known_give(o, "quiet", NULL, err);
 	if (strcmp(arg, "-h") == 0)
-		return option_give(o, "help", NULL, err);
+		return known_give(o, "help", NULL, err);
 	return error_set(err, -EINVAL, "unknown option \"%s\"", arg);
+}
+
+/* What is of a view is refused where none is laid out, rather than taken and then ignored. */
+static int check_view(const struct options *o, struct error *err)
+{
+	uint32_t scope = scope_of(o->verb);
+	bool view = (scope & SCOPE_MAKES) || o->dry_run, ranks = o->to || o->to_same, unified = o->part_size || o->index;
+	const char *of_unified = o->part_size ? "part_size" : "index";
+
+	if (!view && (ranks || unified))
+		return error_set(err, -EINVAL, "option \"%s\" is of a view: %s needs --dry-run with it", ranks ? "to" : of_unified, o->verb);
+	if (!view && o->with.count && !o->has_names)
+		return error_set(err, -EINVAL, "option \"with\" is of a view, or for the config.json that names= needs: %s %s", o->verb,
+				 scope & SCOPE_INFO ? "needs --dry-run or names= with it" : "needs names= with it");
+	if (ranks && unified)
+		return error_set(err, -EINVAL, "option \"%s\" is of the unified view: it does not go with to=", of_unified);
+	if (!ranks && (o->range_count || o->prefix))
+		return error_set(err, -EINVAL, "option \"%s\" is of rank views: it needs to=", o->prefix ? "prefix" : "ranks");
+	return 0;
 }
 
 /* What no single setter can see. */
@@ -105,18 +126,16 @@ static int check(struct options *o, struct error *err)
 		return error_set(err, -EINVAL, "steps=all and step=%s exclude each other", o->step);
 	if (!o->has_names && (o->recipe || o->model || o->set.count))
 		return error_set(err, -EINVAL, "option \"%s\" is for other names: it needs names=", o->recipe ? "recipe" : o->model ? "model" : "set");
-	if (!o->to && !o->to_same && (o->range_count || o->prefix))
-		return error_set(err, -EINVAL, "option \"%s\" is of rank views: it needs to=", o->prefix ? "prefix" : "ranks");
-	return 0;
+	return check_view(o, err);
 }
 
-int options_parse(int argc, char *const *argv, struct options *o, struct error *err)
+int options_parse(const char *verb, int argc, char *const *argv, struct options *o, struct error *err)
 {
 	struct walk w = { .argv = argv, .argc = argc };
 	bool ended = false;
 	int rc = 0;
 
-	*o = (struct options){ .arena = arena_new(), .readahead = OPTIONS_READAHEAD };
+	*o = (struct options){ .verb = verb, .arena = arena_new(), .readahead = OPTIONS_READAHEAD };
 	if (!o->arena)
 		return error_nomem(err);
 	for (; w.at < argc && rc == 0; w.at++) {

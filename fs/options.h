@@ -4,7 +4,8 @@
  * the arguments, until `--`. Commas split; `\,` and `\\` are the only escapes; colons mean nothing. One table (option.c)
  * says what there is, and the help is printed from it.
  *
- * Invariants of parsed options: nothing unknown, nothing twice but lists, every value inside its range, paths absolute.
+ * Invariants of parsed options: nothing unknown, nothing that means nothing to the verb, nothing twice but lists, every value
+ * inside its range, paths absolute.
  */
 #ifndef FS_OPTIONS_H
 #define FS_OPTIONS_H
@@ -33,6 +34,7 @@ struct options_list {
 };
 
 struct options {
+	const char *verb;            /* whose options they are */
 	struct arena *arena;         /* owns all of it */
 	struct options_list args;    /* arguments that are no options, as given */
 	struct options_list source;  /* absolute: SOURCE arguments (options_take_point()), then source= */
@@ -74,8 +76,8 @@ struct options {
 	uint64_t seen;               /* which entries of the table were given, as bits */
 };
 
-/* Parses argv[0 .. argc). -EINVAL with a message for the user, or -ENOMEM. options_free() in any case. */
-int options_parse(int argc, char *const *argv, struct options *out, struct error *err);
+/* Parses argv[0 .. argc), the arguments of `verb`, which must outlive *out. -EINVAL with a message for the user, or -ENOMEM. options_free() in any case. */
+int options_parse(const char *verb, int argc, char *const *argv, struct options *out, struct error *err);
 void options_free(struct options *o);
 
 /* Splits the arguments into SOURCE... and MOUNTPOINT. -EINVAL when there is no source or no mount point. */

@@ -26,7 +26,7 @@ int subject_begin(struct subject *s, int argc, char **argv, uint32_t least, uint
 	int code;
 
 	*s = (struct subject){ .verb = argv[0] };
-	code = options_parse(argc - 1, argv + 1, &s->options, &err);
+	code = options_parse(argv[0], argc - 1, argv + 1, &s->options, &err);
 	if (code == 0 && s->options.help) {
 		verbs_help(s->verb, stdout);
 		return VERBS_OK;

@@ -2,27 +2,27 @@
 /* See verbs.h. */
 #include <string.h>
 
-#include "fs/option.h"
+#include "fs/known.h"
 #include "fs/suggest.h"
 #include "fs/verbs.h"
 
 static int help_main(int argc, char **argv);
 
 static const struct verb table[] = {
-	{ "mount", "[-f] SOURCE... MOUNTPOINT [-o OPTIONS]", "show a distributed checkpoint as one model directory", mount_main, option_help },
+	{ "mount", "[-f] SOURCE... MOUNTPOINT [-o OPTIONS]", "show a distributed checkpoint as one model directory", mount_main, known_help },
 	{ "umount", "[-l] MOUNTPOINT", "end a mount, or clear away a dead one; -l: also one in use", umount_main, NULL },
-	{ "ls", "SOURCE [PATTERN]", "list tensors: type, shape, bytes, how they are cut, which ranks hold them", ls_main, option_help },
-	{ "info", "SOURCE [--dry-run]", "what a checkpoint is; --dry-run: what a view of it would be", info_main, option_help },
-	{ "explain", "SOURCE TENSOR [INDEX]", "where a tensor or an element of it lives: rank, file, byte", explain_main, option_help },
-	{ "status", "MOUNTPOINT", "what a mount says of itself", status_verb_main, NULL },
-	{ "check", "SOURCE [--values]", "look for everything that can be wrong (headers, copies, checksums); exit code 1 when something is", check_main, option_help },
+	{ "ls", "SOURCE [PATTERN]", "list tensors: type, shape, bytes, how they are cut, which ranks hold them", ls_main, known_help },
+	{ "info", "SOURCE [--dry-run]", "what a checkpoint is; --dry-run: what a view of it would be", info_main, known_help },
+	{ "explain", "SOURCE TENSOR [INDEX]", "where a tensor or an element of it lives: rank, file, byte", explain_main, known_help },
+	{ "status", "MOUNTPOINT", "what a mount says of itself", status_verb_main, known_help },
+	{ "check", "SOURCE [--values]", "look for everything that can be wrong (headers, copies, checksums); exit code 1 when something is", check_main, known_help },
 	{ "stats", "SOURCE [PATTERN]", "minimum, maximum, mean, deviation, zeros, NaN, infinities, a histogram; -q: without it, in one reading", stats_main,
-	  option_help },
+	  known_help },
 	{ "diff", "A B [PATTERN]", "compare two checkpoints tensor by tensor, whatever their layouts; exit code 1 when they differ", diff_main, diff_help },
-	{ "digest", "SOURCE [PATTERN]", "one XXH3-128 a tensor, the same for every layout of the same model", digest_main, option_help },
-	{ "export", "SOURCE... DEST [-o OPTIONS]", "write what a mount would show as files; the same command goes on after an interruption", export_main, option_help },
-	{ "bench", "MOUNTPOINT [--json]", "how fast a mount, or any folder, is read here: its largest file, in every way, a second each", bench_main, NULL },
-	{ "merge-strategy", "DIR FILE", "write the strategies of all stages as one file, for MindSpore", merge_main, NULL },
+	{ "digest", "SOURCE [PATTERN]", "one XXH3-128 a tensor, the same for every layout of the same model", digest_main, known_help },
+	{ "export", "SOURCE... DEST [-o OPTIONS]", "write what a mount would show as files; the same command goes on after an interruption", export_main, known_help },
+	{ "bench", "MOUNTPOINT [--json]", "how fast a mount, or any folder, is read here: its largest file, in every way, a second each", bench_main, known_help },
+	{ "merge-strategy", "DIR FILE", "write the strategies of all stages as one file, for MindSpore", merge_main, known_help },
 	{ "help", "[VERB]", "this text, or all about a verb", help_main, NULL },
 };
 
@@ -59,7 +59,7 @@ void verbs_help(const char *name, FILE *out)
 	fprintf(out, "usage: gatherfs %s %s\n%s\n", v->name, v->synopsis, v->help);
 	if (v->more) {
 		fputc('\n', out);
-		v->more(out);
+		v->more(name, out);
 	}
 }
 

@@ -16,7 +16,7 @@ enum verbs_exit {
 struct verb {
 	const char *name, *synopsis, *help;
 	int (*run)(int argc, char **argv); /* argv[0] is the verb; an enum verbs_exit */
-	void (*more)(FILE *out);           /* prints the rest of the help; NULL where that is all */
+	void (*more)(const char *verb, FILE *out); /* prints the rest of the help; NULL where that is all */
 };
 
 /* Finds a verb, or prints what was probably meant to the standard error stream and returns NULL. */
@@ -49,6 +49,6 @@ int bench_main(int argc, char **argv);
 int helper_main(int argc, char **argv);
 
 /* The rest of the help of a verb that has more to say than its options. */
-void diff_help(FILE *out);
+void diff_help(const char *verb, FILE *out);
 
 #endif

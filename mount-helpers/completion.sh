@@ -3,24 +3,16 @@
 # Prints the completion for bash, made of what `gatherfs help` tells: completion.sh PROGRAM >gatherfs
 #
 # A verb's line of usage says what stands behind it, the rows of its help which options it takes. In an option's value, capitals
-# (FILE, DIR) stand for paths and lower case (ms|hf) for itself; help that begins with "check: " or "mount, info: " is for those
-# verbs only.
+# (FILE, DIR) stand for paths and lower case (ms|hf) for itself.
 set -eu
 program=$1
 verbs=$("$program" help | awk '/^  [a-z]/ { printf "%s%s", sep, $1; sep = " " }')
 
 options_of() # VERB: "name" and "name=VALUE", in the order of the help
 {
-	"$program" help "$1" | awk -v verb="$1" '
+	"$program" help "$1" | awk '
 	/^Options, as/ { rows = 1 }
 	rows && /^  [a-z_]+(=[^ ]+)?( |$)/ {
-		owners = $0
-		sub(/^  [^ ]+ +/, "", owners)
-		if (owners ~ /^[a-z][a-z-]*(, [a-z-]+)*: /) {
-			sub(/: .*/, "", owners)
-			if (index(", " owners ", ", ", " verb ", ") == 0)
-				next
-		}
 		printf "%s%s", sep, $1
 		sep = " "
 	}'

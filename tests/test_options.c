@@ -19,14 +19,19 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define ARGS 12
 
-static int parse(const char *const *args, struct options *o, struct error *err)
+static int parse_for(const char *verb, const char *const *args, struct options *o, struct error *err)
 {
 	char *argv[ARGS] = { NULL };
 	int argc = 0;
 
 	for (; argc < ARGS && args[argc]; argc++)
 		argv[argc] = (char *)args[argc];
-	return options_parse(argc, argv, o, err);
+	return options_parse(verb, argc, argv, o, err);
+}
+
+static int parse(const char *const *args, struct options *o, struct error *err)
+{
+	return parse_for("mount", args, o, err);
 }
 
 /* Every way to write one and the same set of options. */
@@ -76,12 +81,12 @@ Test(options, nothing_given)
 
 Test(options, of_the_verbs_that_list)
 {
-	static const char *const args[ARGS] = { "-q", "--json", "S", "--dry-run", "-o", "values" };
+	static const char *const args[ARGS] = { "-q", "--json", "S", "-o", "values" };
 	struct options o;
 	struct error err = { "" };
 
-	cr_assert_eq(parse(args, &o, &err), 0, "%s", err.msg);
-	cr_assert(o.quiet && o.json && o.dry_run && o.values);
+	cr_assert_eq(parse_for("check", args, &o, &err), 0, "%s", err.msg);
+	cr_assert(o.quiet && o.json && o.values);
 	cr_assert_eq(o.args.count, 1);
 	options_free(&o);
 }
@@ -162,6 +167,8 @@ Test(options, refused)
 		{ { "-o", "to=s,ranks=1,ranks=2" }, "option \"ranks\" is given twice" },
 		{ { "-o", "to=s,ranks=" }, "option \"ranks\": expected ascending ranks" },
 		{ { "-o", "to=s,ranks=1x" }, "option \"ranks\": expected ranks" },
+		{ { "-o", "to=s,index=hf" }, "option \"index\" is of the unified view: it does not go with to=" },
+		{ { "-o", "to=same,part_size=1" }, "option \"part_size\" is of the unified view: it does not go with to=" },
 		{ { "-o", "ranks=1" }, "option \"ranks\" is of rank views: it needs to=" },
 		{ { "-o", "prefix=a" }, "option \"prefix\" is of rank views: it needs to=" },
 		{ { "-o", "to=s,prefix=a/b" }, "option \"prefix\": expected the beginning of a file's name, found \"a/b\"" },
@@ -197,6 +204,64 @@ Test(options, refused)
 
 		cr_assert_eq(parse(cases[i].arg, &o, &err), -EINVAL, "case %zu (%s)", i, cases[i].says);
 		cr_assert(strstr(err.msg, cases[i].says), "case %zu: \"%s\" without \"%s\"", i, err.msg, cases[i].says);
+		options_free(&o);
+	}
+}
+
+/* What is meant for another verb is never taken and then ignored. */
+Test(options, of_another_verb)
+{
+	static const struct {
+		const char *verb, *arg[ARGS], *says;
+	} cases[] = {
+		{ "mount", { "--verify" }, "option \"verify\" does not apply to mount; it belongs to export" },
+		{ "mount", { "--json" }, "option \"json\" does not apply to mount; it belongs to export, info, ls, explain, stats, check, diff, digest, status, bench" },
+		{ "export", { "-o", "allow_other" }, "option \"allow_other\" does not apply to export; it belongs to mount" },
+		{ "export", { "-o", "steps=all" }, "option \"steps\" does not apply to export; it belongs to mount" },
+		{ "export", { "-o", "ro" }, "option \"ro\" does not apply to export; it belongs to mount" },
+		{ "export", { "-o", "x-systemd.automount" }, "\"x-systemd.automount\" does not apply to export; it belongs to mount" },
+		{ "export", { "--dry-run" }, "option \"dry_run\" does not apply to export; it belongs to mount, info" },
+		{ "ls", { "-f" }, "option \"foreground\" does not apply to ls; it belongs to mount" },
+		{ "ls", { "--part-size", "3" }, "option \"part_size\" does not apply to ls; it belongs to mount, export, info" },
+		{ "explain", { "-q" }, "option \"quiet\" does not apply to explain; it belongs to mount, export, ls, stats, check, diff, digest" },
+		{ "digest", { "-o", "to=same" }, "option \"to\" does not apply to digest; it belongs to mount, export, info" },
+		{ "digest", { "--value" }, "unknown option \"value\"" },
+		{ "stats", { "--values" }, "option \"values\" does not apply to stats; it belongs to check" },
+		{ "status", { "-o", "step=1" }, "option \"step\" does not apply to status; it belongs to mount, export, info, ls" },
+		{ "merge-strategy", { "--json" }, "option \"json\" does not apply to merge-strategy" },
+		{ "info", { "-o", "to=same" }, "option \"to\" is of a view: info needs --dry-run with it" },
+		{ "info", { "-o", "index=hf" }, "option \"index\" is of a view: info needs --dry-run with it" },
+		{ "info", { "-o", "part_size=3" }, "option \"part_size\" is of a view: info needs --dry-run with it" },
+		{ "info", { "-o", "with=/x" }, "info needs --dry-run or names= with it" },
+		{ "ls", { "-o", "with=/x" }, "ls needs names= with it" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct options o;
+		struct error err = { "" };
+
+		cr_assert_eq(parse_for(cases[i].verb, cases[i].arg, &o, &err), -EINVAL, "case %zu (%s)", i, cases[i].says);
+		cr_assert(strstr(err.msg, cases[i].says), "case %zu: \"%s\" without \"%s\"", i, err.msg, cases[i].says);
+		options_free(&o);
+	}
+}
+
+/* The same where they mean something. */
+Test(options, of_a_view)
+{
+	static const struct {
+		const char *verb, *arg[ARGS];
+	} cases[] = {
+		{ "info", { "--dry-run", "-o", "to=same,prefix=a" } }, { "info", { "--dry-run", "-o", "index=hf,part_size=3,with=/x" } },
+		{ "info", { "-o", "names=hf,with=/x" } }, { "ls", { "-o", "names=hf,with=/x" } }, { "export", { "-o", "to=same,with=/x" } },
+		{ "mount", { "-o", "sloppy,ro,verify_nothing,steps=all" } },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct options o;
+		struct error err = { "" };
+
+		cr_assert_eq(parse_for(cases[i].verb, cases[i].arg, &o, &err), 0, "case %zu: %s", i, err.msg);
 		options_free(&o);
 	}
 }

@@ -428,7 +428,7 @@ def test_refusals(tmp):
     lib.write(f"{tmp}/full/a", "x")
     lib.refused("export", source, f"{tmp}/full", parts=["empty"])
     lib.equal(os.listdir(f"{tmp}/full"), ["a"], "a folder in use")
-    lib.refused("export", source, f"{tmp}/x", "-o", "steps=all", parts=["steps"])
+    lib.refused("export", source, f"{tmp}/x", "-o", "steps=all", parts=["steps"], code=2)
     lib.need(not os.path.exists(f"{tmp}/x"), "a refused export made its folder")
     os.mkdir(f"{tmp}/empty")
     export(source, f"{tmp}/empty")

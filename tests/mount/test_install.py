@@ -195,7 +195,7 @@ def test_completion_of_values(tmp):
         (os.mkdir if "." not in name else lambda path: lib.write(path, ""))(f"{tmp}/{name}")
     for words, want in (((["mount", "-o", "index", "="]), ["ms", "hf"]), (["mount", "-o", "index", "=", "h"], ["hf"]),
                         (["mount", "--index", ""], ["ms", "hf"]), (["mount", "--index", "=", "m"], ["ms"]),
-                        (["ls", "-oindex", "=", "m"], ["ms"]), (["mount", "-o", "index", "=", "hf,outside", "="], ["rank0"]),
+                        (["export", "-oindex", "=", "m"], ["ms"]), (["mount", "-o", "index", "=", "hf,outside", "="], ["rank0"]),
                         (["mount", "so"], ["some folder", "soup,with"]), (["mount", "some\\ f"], ["some folder"]),
                         (["mount", "-o", "with", "=", "sou"], ["soup\\,with"]), (["mount", "--with", "sou"], ["soup,with"]),
                         (["mount", "--with", "f"], []), (["mount", "--strategy", "f"], ["file.ckpt"]), (["mount", "--step", "f"], []),

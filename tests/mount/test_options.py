@@ -68,6 +68,32 @@ def test_help_and_version(_):
         lib.need(re.search(rf"\b{option}\b", out), f"the help of mount does not tell of {option}")
 
 
+SOURCES = {"source", "strategy", "step", "filter", "rename", "names", "recipe", "model", "set", "with", "outside", "help"}
+VIEWS = SOURCES | {"index", "part_size", "to", "ranks", "prefix"}
+OPTIONS = {  # verb -> what applies to it
+    "mount": VIEWS | {"steps", "max_threads", "readahead", "allow_other", "allow_root", "default_permissions", "uid", "gid", "mode", "fsname",
+                      "foreground", "debug", "quiet", "dry_run", "sloppy"},
+    "export": VIEWS | {"max_threads", "uid", "gid", "mode", "json", "quiet", "verify", "restart"},
+    "info": VIEWS | {"json", "dry_run"}, "ls": SOURCES | {"json", "quiet"}, "explain": SOURCES | {"json"},
+    "stats": SOURCES | {"max_threads", "json", "quiet"}, "check": SOURCES | {"max_threads", "json", "quiet", "values"},
+    "diff": SOURCES | {"max_threads", "json", "quiet"}, "digest": SOURCES | {"max_threads", "json", "quiet"},
+    "status": {"json", "help"}, "bench": {"json", "help"}, "merge-strategy": {"help"},
+}
+
+
+def test_each_verb_has_its_options(_):
+    """The help of a verb lists what applies to it; the rest is refused, with the verb and where it belongs; nothing is taken and ignored."""
+    every = set().union(*OPTIONS.values())
+    for verb, own in OPTIONS.items():
+        rows = lib.gatherfs("help", verb)[1].partition("\nOptions, as")[2]
+        lib.equal(set(re.findall(r"^  ([a-z_]+)(?:=\S+)?(?: |$)", rows, re.M)), own, f"options in the help of {verb}")
+        for option in sorted(every - own):
+            err = lib.refused(verb, f"--{option}=1", "/a", "/b", code=2)
+            first = err.splitlines()[0]
+            where = ", ".join(v for v in OPTIONS if option in OPTIONS[v])
+            lib.equal(first, f'gatherfs {verb}: option "{option}" does not apply to {verb}; it belongs to {where}', f"{verb} --{option}")
+
+
 def test_escapes(tmp):
     r"""Commas split; \, and \\ are the only escapes; colons mean nothing."""
     model = sharded.small()
