@@ -11,6 +11,7 @@ import json
 import mmap
 import os
 import statistics
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,20 +23,30 @@ BLOCK = 1 << 20
 MEMORY = 32  # MiB: the most that a daemon may have of its own
 UNIFIED, RANK = "unified", "rank"  # views: the shards as one model; the merged file as the shards of rank 1
 
-# name: (checkpoint, view of it, way of readbench, least part of what the empty FUSE file does, more mount options)
+@dataclass
+class Scenario:
+    checkpoint: str
+    view: str
+    way: str            # of readbench
+    target: float       # least part of what the empty FUSE file does
+    processes: int = 1  # that read at once, each a part of the file
+    options: tuple = () # more of the mount
+
+
 SCENARIOS = {
-    "blocks-direct": ("blocks", UNIFIED, "direct", 0.62, ()),
-    "rows-direct": ("rows", UNIFIED, "direct", 0.55, ()),
-    "narrow-direct": ("narrow", UNIFIED, "direct", 0.45, ()),
-    "blocks-cold": ("blocks", UNIFIED, "cold", 0.85, ()),
-    "rows-cold": ("rows", UNIFIED, "cold", 0.85, ()),
-    "blocks-warm": ("blocks", UNIFIED, "warm", 0.95, ()),
-    "blocks-mapped": ("blocks", UNIFIED, "mapped", 0.80, ()),
-    "rows-mapped": ("rows", UNIFIED, "mapped", 0.80, ()),
-    "blocks-rank-direct": ("blocks", RANK, "direct", 0.62, ()),
-    "rows-rank-direct": ("rows", RANK, "direct", 0.55, ()),
-    "blocks-rank-cold": ("blocks", RANK, "cold", 0.85, ()),
-    "rows-rank-cold": ("rows", RANK, "cold", 0.85, ()),
+    "blocks-direct": Scenario("blocks", UNIFIED, "direct", 0.62),
+    "blocks-direct-2": Scenario("blocks", UNIFIED, "direct", 0.55, 2),
+    "rows-direct": Scenario("rows", UNIFIED, "direct", 0.55),
+    "narrow-direct": Scenario("narrow", UNIFIED, "direct", 0.45),
+    "blocks-cold": Scenario("blocks", UNIFIED, "cold", 0.85),
+    "rows-cold": Scenario("rows", UNIFIED, "cold", 0.85),
+    "blocks-warm": Scenario("blocks", UNIFIED, "warm", 0.95),
+    "blocks-mapped": Scenario("blocks", UNIFIED, "mapped", 0.80),
+    "rows-mapped": Scenario("rows", UNIFIED, "mapped", 0.80),
+    "blocks-rank-direct": Scenario("blocks", RANK, "direct", 0.62),
+    "rows-rank-direct": Scenario("rows", RANK, "direct", 0.55),
+    "blocks-rank-cold": Scenario("blocks", RANK, "cold", 0.85),
+    "rows-rank-cold": Scenario("rows", RANK, "cold", 0.85),
 }
 WAYS = {"direct": "O_DIRECT", "cold": "buffered, cold", "warm": "buffered, warm", "mapped": "mapped in order, cold"}
 KINDS = {"blocks": "whole blocks", "rows": "rows of 2 KiB", "narrow": "rows of 256 B"}
@@ -44,24 +55,38 @@ MEMORY_OF = "memory of the daemon, MiB"
 
 
 def measure(bench, name):
-    checkpoint, view, way, target, options = SCENARIOS[name]
+    s = SCENARIOS[name]
+    with compared_mount(bench, s.checkpoint, s.view, s.options) as (path, null, plain):
+        rates = readbench(bench, ["-p", str(s.processes), s.way], path, null, "+", plain)
+        memory = mounts.anonymous_mib(mounts.daemon_of(bench.program, os.path.realpath(mount_point(path))))
+    label = "".join([KINDS[s.checkpoint], "" if s.view == UNIFIED else ", a rank of", f", {WAYS[s.way]}",
+                     f", {s.processes} readers" if s.processes > 1 else "", *(f", {o}" for o in s.options)])
+    return [ratios(READING, label, dict(zip(("gatherfs", "empty", "plain"), rates)), s.target),
+            Row(MEMORY_OF, label, {"most": memory}, "most", MEMORY, True)]
+
+
+@contextlib.contextmanager
+def compared_mount(bench, checkpoint, view, options=()):
+    """A mount whose bytes were compared: the mounted file, an empty FUSE file of its size and read-ahead, the plain file."""
     folder = bench.checkpoint(checkpoint)
     with merged_folder(folder) as merged, mounts.gatherfs(bench.program, *mount_of(view, folder, merged), *options) as point:
-        pid = mounts.daemon_of(bench.program, point)
         path, plain = image_of(point, view), plain_of(folder, view)
         bench.once(("compared", checkpoint, view, options), lambda: compare(path, plain))
         with mounts.nullfs(f"{bench.tools}/nullfs", os.stat(path).st_size) as null:
             mounts.copy_readahead(path, null)
-            rates = rates_of(bench, way, path, null, plain)
-        label = f"{KINDS[checkpoint]}{'' if view == UNIFIED else ', a rank of'}, {WAYS[way]}{''.join(', ' + o for o in options)}"
-        return [ratios(READING, label, rates, target),
-                Row(MEMORY_OF, label, {"most": mounts.anonymous_mib(pid)}, "most", MEMORY, True)]
+            yield path, null, plain
 
 
-def rates_of(bench, way, path, null, plain):
-    """GB/s of every round, of the mounted file, the empty one and the plain one."""
-    lines = mounts.run(f"{bench.tools}/readbench", way, str(bench.rounds), path, null, "+", plain).splitlines()
-    return dict(zip(("gatherfs", "empty", "plain"), ([float(word) for word in line.split()] for line in lines)))
+def mount_point(path):
+    while not os.path.ismount(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def readbench(bench, way, *files):
+    """What readbench says of every round, a list a line."""
+    said = mounts.run(f"{bench.tools}/readbench", *way[:-1], way[-1], str(bench.rounds), *files)
+    return [[float(word) for word in line.split()] for line in said.splitlines()]
 
 
 def ratios(group, label, rates, target):

@@ -20,9 +20,10 @@ import loaders
 import make_checkpoint
 import mounting
 import mounts
+import readers
 import reading
 
-GROUPS = (reading, mounting, loaders, exports)  # each has SCENARIOS and measure(bench, name), which gives rows
+GROUPS = (reading, readers, mounting, loaders, exports)  # each has SCENARIOS and measure(bench, name), which gives rows
 
 
 class Bench:
