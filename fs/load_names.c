@@ -201,7 +201,7 @@ static int convert(struct known *k)
 	struct figures figures;
 	struct convert_options co = { .figures = &figures, .to = ld->options->names };
 	struct convert_done done;
-	int code = figures_read(k->recipe, &k->config, &figures, k->err);
+	int code = figures_read(k->recipe, &k->config, ld->model->arena, &figures, k->err);
 
 	if (code < 0)
 		return error_prefix(k->err, code, "%s", k->path ? k->path : "set=");

@@ -6,6 +6,7 @@
 #include "layout/convert.h"
 #include "layout/fuse.h"
 #include "layout/natural.h"
+#include "layout/twins.h"
 
 /* Tensors one after the other; each stays where it is, for others are made of it. */
 struct list {
@@ -161,6 +162,15 @@ static int twice(struct convert *c, const struct tensor *t, const char *name)
 	return error_set(c->err, -EINVAL, "tensor \"%s\" would come twice: \"%s\" gives it too", name, t->name);
 }
 
+/* A tensor of Hugging Face's that these namings have no place for. An `extra` is none of Hugging Face's. */
+static int leave_out_other(struct convert *c, const struct tensor *t, const struct naming_found *found)
+{
+	const char *why = found->drop ? found->drop->why : "";
+	int code = found->copy ? twins_leave_out(c->figures, found, t, c->ckpt, c->arena, &why, c->err) : 0;
+
+	return code < 0 ? code : leave_out(c, t, why);
+}
+
 /* A tensor of Hugging Face's takes its place in MindSpore's. */
 static int fuse(struct convert *c, const struct tensor *t)
 {
@@ -174,7 +184,7 @@ static int fuse(struct convert *c, const struct tensor *t)
 		return error_set(c->err, -EINVAL, "tensor \"%s\" matches no line of recipe \"%s\" for %s names", t->name,
 				 c->figures->recipe->family, recipe_naming_name(c->to.naming));
 	if (!found.line)
-		return leave_out(c, t, "a copy, or computed anew: these names have no place for it");
+		return leave_out_other(c, t, &found);
 	code = take_only_values(c, found.line, &found.line->parts[found.part].hf, found.values);
 	if (code < 0)
 		return code;
@@ -217,12 +227,33 @@ static int finish_instance(struct convert *c, struct instance *in)
 	return out ? fuse_make(c->figures, in->line, in->name, in->sources, c->arena, out, c->err) : error_nomem(c->err);
 }
 
+/* What Hugging Face has twice: the same bytes under their second name. */
+static int add_copies(struct convert *c)
+{
+	struct pairs copies;
+	uint64_t count = c->hf.count;
+	int code = twins_list(c->figures, &c->from, c->arena, &copies, c->err);
+
+	for (uint64_t i = 0; code == 0 && i < copies.names.count; i++) {
+		const char *of = copies.pair[i].value;
+		uint64_t k = 0;
+
+		while (k < count && strcmp(c->hf.item[k]->name, of) != 0)
+			k++;
+		code = k < count ? add_clone(c, &c->hf, c->hf.item[k], copies.pair[i].key)
+				 : error_set(c->err, -EINVAL, "tensor \"%s\" is missing: \"%s\" is a copy of it", of, copies.pair[i].key);
+	}
+	return code;
+}
+
 static int make_lists(struct convert *c)
 {
 	int code = 0;
 
 	for (uint64_t i = 0; code == 0 && i < c->ckpt->count; i++)
 		code = to_hf(c, &c->ckpt->tensors[i]);
+	if (code == 0 && c->to_hf)
+		code = add_copies(c);
 	if (code < 0 || c->to_hf) {
 		c->out = c->hf;
 		return code;
@@ -272,16 +303,17 @@ static int rename_meta(struct convert *c, struct pair **out)
 		return error_nomem(c->err);
 	for (uint64_t i = 0; i < c->ckpt->meta_count; i++) {
 		const struct tensor *t = checkpoint_find(c->ckpt->tensors, c->ckpt->count, c->ckpt->meta[i].key);
-		uint64_t k = 0;
+		uint64_t same = 0;
 
 		meta[i] = c->ckpt->meta[i];
-		while (t && k < c->out.count && c->out.item[k]->pieces != t->pieces)
-			k++;
-		if (t && k == c->out.count)
-			return error_set(c->err, -EINVAL, "tensor \"%s\" is marked \"%s\" in the metadata, and cannot become another",
-					 t->name, meta[i].value);
-		if (t)
-			meta[i].key = c->out.item[k]->name;
+		for (uint64_t k = 0; t && k < c->out.count; k++)
+			if (c->out.item[k]->pieces == t->pieces) {
+				meta[i].key = c->out.item[k]->name;
+				same++;
+			}
+		if (t && same != 1)
+			return error_set(c->err, -EINVAL, "tensor \"%s\" is marked \"%s\" in the metadata, and cannot become %s", t->name,
+					 meta[i].value, same ? "two" : "another");
 	}
 	*out = meta;
 	return 0;

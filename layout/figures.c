@@ -5,14 +5,35 @@
 #include <string.h>
 
 #include "layout/figures.h"
+#include "layout/text.h"
+
+#define GAPS_MOST 65536 /* the end of an index with gaps: it is a layer's number */
 
 /* What reading carries along. */
 struct reading {
 	const struct figures_config *config;
-	struct arena *arena; /* for the time of the reading */
+	struct arena *arena;
 	struct figures *f;
 	struct error *err;
 };
+
+/* "[1,2]" */
+static const char *list_text(const json *list, struct arena *arena)
+{
+	struct text text = TEXT_EMPTY;
+	const char *out = "another kind of value";
+	bool numbers = true;
+	uint64_t n;
+
+	for (const json *v = json_first(list); numbers && v; v = json_next(v)) {
+		numbers = json_u64(v, &n);
+		text_add(&text, "%s%llu", text.len ? "," : "", (unsigned long long)n);
+	}
+	if (numbers)
+		out = text.failed ? NULL : arena_printf(arena, "[%s]", text.len ? text.ptr : "");
+	text_free(&text);
+	return out;
+}
 
 const char *figures_value(const struct figures_config *config, const char *key, struct arena *arena)
 {
@@ -32,7 +53,7 @@ const char *figures_value(const struct figures_config *config, const char *key, 
 		return arena_printf(arena, "%llu", (unsigned long long)n);
 	if (json_bool(v, &truth))
 		return truth ? "true" : "false";
-	return json_is_array(v) && !json_first(v) ? "[]" : "another kind of value";
+	return json_is_array(v) ? list_text(v, arena) : "another kind of value";
 }
 
 static int read_u64(const struct reading *r, const char *key, const char *text, uint64_t *out)
@@ -95,18 +116,111 @@ static int read_number(const struct reading *r, uint32_t word)
 	return w->has_value ? evaluate(r, word, &w->value, &r->f->sizes.value[word], &r->f->known[word]) : 0;
 }
 
+/* Steps over a number and the blanks around it. */
+static bool next_number(const char **at, uint64_t *out)
+{
+	char *after;
+
+	*at += strspn(*at, " ");
+	if (**at < '0' || **at > '9')
+		return false;
+	*out = strtoull(*at, &after, 10);
+	*at = after + strspn(after, " ");
+	return true;
+}
+
+/* Takes the numbers of the list `key`, "[1, 2]", out of has [end]. */
+static int take_out(const struct reading *r, const char *key, uint8_t *has, uint64_t end)
+{
+	const char *text = figures_value(r->config, key, r->arena), *at = text ? text : "[]";
+	bool good = *at == '[', more = good && at[1 + strspn(at + 1, " ")] != ']';
+	uint64_t n;
+
+	for (at += good; more; more = good && *at == ',', at += more) {
+		good = next_number(&at, &n);
+		if (good && n < end)
+			has[n] = 0;
+	}
+	at += strspn(at, " ");
+	return good && strcmp(at, "]") == 0 ? 0 : error_set(r->err, -EINVAL, "%s: expected a list of whole numbers, found %s", key, text);
+}
+
+/* What a user knows `word` as, or where that is a literal, the index that it is for. */
+static const char *name_of(const struct recipe *recipe, uint32_t word, uint32_t index)
+{
+	const char *key = word == FACTORS_NONE ? NULL : recipe->word[word].key;
+
+	return key ? key : recipe->words.name[word == FACTORS_NONE ? index : word];
+}
+
+/* Which numbers an index with gaps has. */
+static int find_gaps(const struct reading *r, uint32_t word, const struct recipe_word *w, uint8_t *has)
+{
+	struct figures *f = r->f;
+	uint64_t every = 1;
+	bool known = true;
+	int code = w->has_every ? evaluate(r, word, &w->every, &every, &known) : 0;
+
+	f->known[word] &= known;
+	if (code < 0 || !known)
+		return code;
+	if (every == 0)
+		return error_set(r->err, -EINVAL, "%s: expected at least 1, found 0", name_of(f->recipe, w->every.a, word));
+	for (uint64_t n = f->first[word]; n < f->end[word]; n++)
+		has[n] = (n + 1) % every == 0 && (w->but == FACTORS_NONE || !figures_has(f, w->but, n));
+	return w->without ? take_out(r, w->without, has, f->end[word]) : 0;
+}
+
+static int leave_gaps(const struct reading *r, uint32_t word)
+{
+	struct figures *f = r->f;
+	uint8_t *has = f->end[word] <= GAPS_MOST ? arena_alloc(r->arena, f->end[word], 1) : NULL;
+	uint64_t count = 0, first = f->end[word];
+	int code;
+
+	if (f->end[word] > GAPS_MOST)
+		return error_set(r->err, -EINVAL, "%s: more than %d of them", f->recipe->words.name[word], GAPS_MOST);
+	if (!has)
+		return error_nomem(r->err);
+	code = find_gaps(r, word, &f->recipe->word[word], has);
+	for (uint64_t n = f->end[word]; n-- > f->first[word];)
+		if (has[n]) {
+			count++;
+			first = n;
+		}
+	f->has[word] = has;
+	f->first[word] = first;
+	f->sizes.value[word] = count;
+	return code;
+}
+
 static int read_index(const struct reading *r, uint32_t word)
 {
 	const struct recipe_word *w = &r->f->recipe->word[word];
+	struct figures *f = r->f;
 	bool known = false;
-	uint64_t end = 0;
-	int code = evaluate(r, word, &w->value, &r->f->first[word], &known);
+	int code = evaluate(r, word, &w->value, &f->first[word], &known);
 
 	if (code == 0 && known)
-		code = evaluate(r, word, &w->end, &end, &known);
-	r->f->known[word] = known;
-	r->f->sizes.value[word] = end > r->f->first[word] ? end - r->f->first[word] : 0;
-	return code;
+		code = evaluate(r, word, &w->end, &f->end[word], &known);
+	f->known[word] = known;
+	if (f->end[word] < f->first[word])
+		f->end[word] = f->first[word];
+	f->sizes.value[word] = f->end[word] - f->first[word];
+	return code == 0 && known && recipe_has_gaps(f->recipe, word) ? leave_gaps(r, word) : code;
+}
+
+bool figures_has(const struct figures *f, uint32_t word, uint64_t value)
+{
+	return value >= f->first[word] && value < f->end[word] && (!f->has[word] || f->has[word][value]);
+}
+
+bool figures_next(const struct figures *f, uint32_t word, uint64_t *value)
+{
+	while (++*value < f->end[word])
+		if (!f->has[word] || f->has[word][*value])
+			return true;
+	return false;
 }
 
 static int read_words(const struct reading *r)
@@ -152,19 +266,18 @@ static int check_expects(const struct reading *r)
 	return 0;
 }
 
-int figures_read(const struct recipe *recipe, const struct figures_config *config, struct figures *out, struct error *err)
+int figures_read(const struct recipe *recipe, const struct figures_config *config, struct arena *arena, struct figures *out,
+		 struct error *err)
 {
-	struct reading r = { .config = config, .arena = arena_new(), .f = out, .err = err };
-	int code = r.arena ? 0 : error_nomem(err);
+	struct reading r = { .config = config, .arena = arena, .f = out, .err = err };
+	int code;
 
 	*out = (struct figures){ .recipe = recipe };
-	if (code == 0)
-		code = read_words(&r);
+	code = read_words(&r);
 	if (code == 0)
 		code = read_flags(&r);
 	if (code == 0)
 		code = check_expects(&r);
-	arena_free(r.arena);
 	return code;
 }
 

@@ -19,7 +19,7 @@ static bool matches(const struct figures *f, const struct pattern *p, const char
 	for (uint32_t i = 0; i < p->count; i++) {
 		uint32_t w = p->index[i];
 
-		if (values[w] < f->first[w] || values[w] - f->first[w] >= f->sizes.value[w])
+		if (!figures_has(f, w, values[w]))
 			return false;
 	}
 	return true;
@@ -62,6 +62,11 @@ static bool find_other(const struct figures *f, const struct naming_form *form, 
 	for (uint32_t i = 0; !form->hf && i < r->extra_count; i++)
 		if (matches(f, &r->extras[i], name, out->values))
 			return true;
+	for (uint32_t i = 0; form->hf && i < r->copy_count; i++)
+		if (figures_hold(&r->copies[i].when, form->naming, form->flags) && matches(f, &r->copies[i].hf, name, out->values)) {
+			out->copy = &r->copies[i];
+			return true;
+		}
 	for (uint32_t i = 0; form->hf && i < r->drop_count; i++)
 		if (figures_hold(&r->drops[i].when, form->naming, form->flags) && matches(f, &r->drops[i].hf, name, out->values)) {
 			out->drop = &r->drops[i];
@@ -74,6 +79,7 @@ bool naming_find(const struct figures *f, const struct naming_form *form, const 
 {
 	out->line = NULL;
 	out->drop = NULL;
+	out->copy = NULL;
 	out->prefix = "";
 	for (uint32_t i = 0; i < f->recipe->prefix_count; i++) {
 		size_t len = strlen(f->recipe->prefixes[i]);
@@ -199,13 +205,12 @@ int naming_recognise(const struct figures *f, const struct tensor *tensors, uint
 	return code < 0 ? code : refuse(f, forms, n, tensors, count, err);
 }
 
-/* The next combination of the values of a pattern's indexes; false after the last. */
-static bool advance(const struct figures *f, const struct pattern *p, uint64_t *values)
+bool naming_advance(const struct figures *f, const struct pattern *p, uint64_t *values)
 {
 	for (uint32_t i = p->count; i-- > 0;) {
 		uint32_t w = p->index[i];
 
-		if (++values[w] - f->first[w] < f->sizes.value[w])
+		if (figures_next(f, w, &values[w]))
 			return true;
 		values[w] = f->first[w];
 	}
@@ -225,7 +230,7 @@ static int check_all_there(const struct figures *f, const struct pattern *p, con
 			return error_nomem(err);
 		if (names_find(have, name) == NAMES_NONE)
 			return error_set(err, -EINVAL, "tensor \"%s\" is missing: recipe \"%s\" asks for it", name, f->recipe->family);
-	} while (advance(f, p, values));
+	} while (naming_advance(f, p, values));
 	return 0;
 }
 

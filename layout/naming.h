@@ -16,7 +16,8 @@ struct naming_form {
 
 struct naming_found {
 	const struct recipe_line *line; /* NULL for a name that is no parameter's */
-	const struct recipe_drop *drop; /* that the name matches, where line is NULL; NULL: an `extra` */
+	const struct recipe_drop *drop; /* that the name matches, where line is NULL */
+	const struct recipe_copy *copy; /* likewise; both NULL: an `extra` */
 	const char *prefix;             /* of optimizer state; "" for a parameter */
 	uint32_t part;                  /* of the line */
 	uint64_t values[FACTORS_WORDS]; /* of the indexes */
@@ -35,6 +36,9 @@ int naming_recognise(const struct figures *figures, const struct tensor *tensors
 /* -EINVAL with the first tensor that the recipe asks for and is not there. */
 int naming_complete(const struct figures *figures, const struct naming_form *form, const struct tensor *tensors, uint64_t count,
 		    struct error *err);
+
+/* The next combination of the values of a pattern's indexes, figures->first being the first; false after the last. */
+bool naming_advance(const struct figures *figures, const struct pattern *pattern, uint64_t *values);
 
 /* "hf names", "legacy names" ... */
 const char *naming_text(const struct naming_form *form);

@@ -24,6 +24,13 @@ enum recipe_naming recipe_naming_find(const char *name)
 	return RECIPE_NAMINGS;
 }
 
+bool recipe_has_gaps(const struct recipe *r, uint32_t word)
+{
+	const struct recipe_word *w = &r->word[word];
+
+	return w->kind == RECIPE_INDEX && (w->has_every || w->without || w->but != FACTORS_NONE);
+}
+
 /* A name, whose words in braces are indexes. */
 static int parse_name(struct recipe_parsing *p, const char *word, struct pattern *out)
 {
@@ -86,15 +93,49 @@ static int in_section(const struct recipe_parsing *p)
 	return p->when.namings ? 0 : error_set(p->err, -EINVAL, "no `names` line before it");
 }
 
+/* All of the line that is left. */
+static int parse_why(struct recipe_parsing *p, const char **why)
+{
+	const char *text = p->rest + strspn(p->rest, " \t\r");
+	size_t len = strlen(text);
+
+	while (len && strchr(" \t\r", text[len - 1]))
+		len--;
+	*why = arena_strndup(p->arena, text, len);
+	return !len ? recipe_declare_expected(p, "words", NULL) : *why ? 0 : error_nomem(p->err);
+}
+
 static int parse_drop(struct recipe_parsing *p)
 {
+	uint32_t first = p->r->drop_count;
+	const char *why = "these names have no place for it";
 	int code = in_section(p);
 
 	for (char *word = recipe_declare_word(p); code == 0 && word; word = recipe_declare_word(p)) {
+		if (strcmp(word, ":") == 0) {
+			code = parse_why(p, &why);
+			break;
+		}
 		p->r->drops[p->r->drop_count].when = p->when;
 		code = parse_name(p, word, &p->r->drops[p->r->drop_count++].hf);
 	}
+	for (uint32_t i = first; i < p->r->drop_count; i++)
+		p->r->drops[i].why = why;
 	return code;
+}
+
+static int parse_copy(struct recipe_parsing *p)
+{
+	struct recipe_copy *copy = &p->r->copies[p->r->copy_count++];
+	int code = in_section(p);
+
+	copy->when = p->when;
+	copy->number = p->number;
+	if (code == 0)
+		code = parse_name(p, recipe_declare_word(p), &copy->of);
+	if (code == 0)
+		code = parse_name(p, recipe_declare_word(p), &copy->hf);
+	return code == 0 ? recipe_declare_end(p) : code;
 }
 
 static struct recipe_line *new_line(struct recipe_parsing *p, uint32_t parts)
@@ -165,7 +206,8 @@ static const struct {
 	const char *word;
 	int (*parse)(struct recipe_parsing *p);
 } statements[] = {
-	{ "extra", parse_extra }, { "names", parse_names }, { "drop", parse_drop }, { "weave", parse_weave }, { "of", parse_of },
+	{ "extra", parse_extra }, { "names", parse_names }, { "drop", parse_drop }, { "copy", parse_copy }, { "weave", parse_weave },
+	{ "of", parse_of },
 };
 
 static int parse_line(struct recipe_parsing *p)
@@ -225,9 +267,10 @@ int recipe_parse(struct bytes text, struct arena *arena, struct recipe **out, st
 		return error_set(err, -EINVAL, "a NUL at byte %zu", strlen(copy));
 	r->words = names_new(arena);
 	r->lines = arena_alloc(arena, count_of(copy, "\n"), sizeof(*r->lines));
+	r->copies = arena_alloc(arena, count_of(copy, "\n"), sizeof(*r->copies));
 	r->drops = arena_alloc(arena, count_of(copy, " \t\n"), sizeof(*r->drops));
 	r->extras = arena_alloc(arena, count_of(copy, " \t\n"), sizeof(*r->extras));
-	if (!r->lines || !r->drops || !r->extras || names_add(&r->words, "1") != FACTORS_ONE)
+	if (!r->lines || !r->copies || !r->drops || !r->extras || names_add(&r->words, "1") != FACTORS_ONE)
 		return error_nomem(err);
 	code = parse_lines(&p, copy);
 	*out = r;

@@ -26,6 +26,8 @@ static int check_word(const struct recipe *r, const struct recipe_line *line, co
 
 	if (word != FACTORS_ONE && factor && is_index(r, word))
 		return error_set(err, -EINVAL, "index \"%s\" in the shape of a part", r->words.name[word]);
+	if (place && recipe_has_gaps(r, word))
+		return error_set(err, -EINVAL, "index \"%s\", which has gaps, in a shape", r->words.name[word]);
 	if (word != FACTORS_ONE && !factor && !place)
 		return error_set(err, -EINVAL, "\"%s\" is in the shape of the whole, but not in that of the part", r->words.name[word]);
 	return 0;
@@ -75,11 +77,23 @@ static int check_line(const struct recipe *r, const struct recipe_line *line, st
 	return code < 0 ? error_prefix(err, code, "line %llu", (unsigned long long)line->number) : 0;
 }
 
+/* The name of the tensor that is copied must follow from that of the copy. */
+static int check_copy(const struct recipe *r, const struct recipe_copy *copy, struct error *err)
+{
+	for (uint32_t i = 0; i < copy->of.count; i++)
+		if (!pattern_has(&copy->hf, copy->of.index[i]))
+			return error_set(err, -EINVAL, "line %llu: {%s} is in one name only", (unsigned long long)copy->number,
+					 r->words.name[copy->of.index[i]]);
+	return 0;
+}
+
 int recipe_check(const struct recipe *r, struct error *err)
 {
 	int code = r->family && r->line_count ? 0 : error_set(err, -EINVAL, "no `family` line, or no tensor");
 
 	for (uint32_t i = 0; code == 0 && i < r->line_count; i++)
 		code = check_line(r, &r->lines[i], err);
+	for (uint32_t i = 0; code == 0 && i < r->copy_count; i++)
+		code = check_copy(r, &r->copies[i], err);
 	return code;
 }

@@ -83,11 +83,19 @@ static int parse_term(struct recipe_parsing *p, uint32_t *word, uint64_t *litera
 		       : 0;
 }
 
+/* True when a word of letters comes next. */
+static bool at_word(const struct recipe_parsing *p)
+{
+	const char *next = p->rest + strspn(p->rest, " \t\r");
+
+	return *next >= 'a' && *next <= 'z';
+}
+
 /* N, or N OPERATOR N where `operators` is set. */
 static int parse_value(struct recipe_parsing *p, bool operators, struct recipe_value *v)
 {
 	int code = parse_term(p, &v->a, &v->literal_a);
-	const char *op = code == 0 && operators ? recipe_declare_word(p) : NULL;
+	const char *op = code == 0 && operators && !at_word(p) ? recipe_declare_word(p) : NULL;
 
 	if (!op)
 		return code;
@@ -137,9 +145,37 @@ static int parse_number(struct recipe_parsing *p)
 	return code == 0 ? recipe_declare_end(p) : code;
 }
 
+/* An index declared before that leaves out no other's, so that nothing goes round in circles. */
+static int parse_but(struct recipe_parsing *p, struct recipe_word *w)
+{
+	const char *text = recipe_declare_word(p);
+	uint32_t n = text ? names_find(&p->r->words, text) : NAMES_NONE;
+
+	if (n == NAMES_NONE || p->r->word[n].kind != RECIPE_INDEX || p->r->word[n].but != FACTORS_NONE)
+		return recipe_declare_expected(p, "an index that was declared, without a `but` of its own", text);
+	w->but = n;
+	return 0;
+}
+
+static int parse_clause(struct recipe_parsing *p, const char *word, struct recipe_word *w)
+{
+	if (strcmp(word, "every") == 0 && !w->has_every) {
+		w->has_every = true;
+		return parse_value(p, false, &w->every);
+	}
+	if (strcmp(word, "without") == 0 && !w->without) {
+		w->without = kept(p, recipe_declare_word(p));
+		return w->without ? 0 : recipe_declare_expected(p, "a key", NULL);
+	}
+	if (strcmp(word, "but") == 0 && w->but == FACTORS_NONE)
+		return parse_but(p, w);
+	return recipe_declare_expected(p, "every, without or but, each once", word);
+}
+
 static int parse_index(struct recipe_parsing *p)
 {
 	struct recipe_word *w;
+	const char *word;
 	int code = declare(p, &w);
 
 	if (code == 0)
@@ -147,8 +183,12 @@ static int parse_index(struct recipe_parsing *p)
 	if (code == 0)
 		code = parse_value(p, true, &w->end);
 	if (code == 0)
+		w->but = FACTORS_NONE;
+	while (code == 0 && (word = recipe_declare_word(p)))
+		code = parse_clause(p, word, w);
+	if (code == 0)
 		w->kind = RECIPE_INDEX;
-	return code == 0 ? recipe_declare_end(p) : code;
+	return code;
 }
 
 uint32_t recipe_declare_flag(const struct recipe *r, const char *name)

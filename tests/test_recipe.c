@@ -45,7 +45,16 @@ static const struct {
 	{ "index i 0", "line 1: expected a number, found the end of the line" },
 	{ "index i 0 n", "line 1: expected a number that was declared, found \"n\"" },
 	{ "index i 0 3\nnumber n | i", "line 2: expected a number that was declared, found \"i\"" },
+	{ "index i 0 3 from", "line 1: expected every, without or but, each once, found \"from\"" },
+	{ "index i 0 3 every", "line 1: expected a number, found the end of the line" },
+	{ "index i 0 3 every 2 every 2", "line 1: expected every, without or but, each once, found \"every\"" },
+	{ "index i 0 3 without", "line 1: expected a key, found the end of the line" },
+	{ "index i 0 3 without a without b", "line 1: expected every, without or but, each once, found \"without\"" },
+	{ "index i 0 3 but", "line 1: expected an index that was declared, without a `but` of its own, found the end of the line" },
+	{ "index i 0 3 but i", "line 1: expected an index that was declared, without a `but` of its own, found \"i\"" },
+	{ "index i 0 3\nindex k 0 3 but i\nindex l 0 3 but k", "line 3: expected an index that was declared, without a `but` of its own, found \"k\"" },
 	{ "a b", "line 1: no `names` line before it" },
+	{ "copy a b", "line 1: no `names` line before it" },
 	{ "drop a", "line 1: no `names` line before it" },
 	{ "weave a : b", "line 1: no `names` line before it" },
 	{ "of a : b", "line 1: no `weave` line before it, or too many of them" },
@@ -63,6 +72,12 @@ static const struct {
 	{ HEAD "a.{n} b", "line 8: \"a.{n}\": {n} is no index" },
 	{ HEAD "a.{i}.{i} b", "line 8: index {i} comes twice in one name" },
 	{ HEAD "a b.{i}", "line 8: {i} is in one name only" },
+	{ HEAD "copy a", "line 8: expected a tensor's name, found the end of the line" },
+	{ HEAD "copy a b c", "line 8: expected the end of the line, found \"c\"" },
+	{ HEAD "copy a.{n} b", "line 8: \"a.{n}\": {n} is no index" },
+	{ HEAD "a b\ncopy a.{i} b", "line 9: {i} is in one name only" },
+	{ HEAD "drop a :", "line 8: expected words, found the end of the line" },
+	{ "family f\nindex i 0 4 every 2\nnames legacy\nweave a : i b\nof d.{i} : b", "line 4: index \"i\", which has gaps, in a shape" },
 	{ HEAD "weave a b", "line 8: expected \":\" and a shape, found \"b\"" },
 	{ HEAD "weave a :", "line 8: shape: it has no axis" },
 	{ HEAD "weave a : (b", "line 8: shape: brackets that are empty or do not end" },
@@ -155,7 +170,8 @@ static const struct {
 	{ "{\"n\": 1000000000000000}", NULL, 0, 0, "n: expected a whole number, found 1000000000000000" },
 	{ NULL, "", 0, 0, "n: expected a whole number, found " },
 	{ "{\"n\": 1, \"x\": \"yes\"}", NULL, 0, 0, "x: expected true or false, found yes" },
-	{ "{\"n\": 1, \"e\": [1]}", NULL, 0, 0, "e: the recipe \"f\" is for models that have [], found another kind of value" },
+	{ "{\"n\": 1, \"e\": [1]}", NULL, 0, 0, "e: the recipe \"f\" is for models that have [], found [1]" },
+	{ "{\"n\": 1, \"e\": [1, \"x\"]}", NULL, 0, 0, "e: the recipe \"f\" is for models that have [], found another kind of value" },
 	{ "{\"n\": 1, \"e\": []}", NULL, 1, 2, NULL },
 };
 
@@ -177,7 +193,7 @@ Test(recipe, figures)
 			code = json_parse((struct bytes){ (const uint8_t *)figured[i].json, strlen(figured[i].json) }, 100, &doc, &err);
 		cr_assert_eq(code, 0, "%s", err.msg);
 		config.json = doc ? json_root(doc) : NULL;
-		code = figures_read(r, &config, &f, &err);
+		code = figures_read(r, &config, arena, &f, &err);
 		if (code == 0)
 			code = figures_need(&f, names_find(&r->words, "m"), &err);
 		cr_assert_eq(code, figured[i].says ? -EINVAL : 0, "case %zu: %s", i, err.msg);
@@ -188,6 +204,71 @@ Test(recipe, figures)
 		json_free(doc);
 	}
 	arena_free(arena);
+}
+
+/* The numbers of `i`, under a value of "n" and of "l"; or what is wrong. */
+static const struct {
+	const char *index, *n, *l, *numbers, *says;
+} gaps[] = {
+	{ "index i 0 n", "3", NULL, "0 1 2", NULL },
+	{ "index i 2 n", "2", NULL, "", NULL },
+	{ "index i 3 n", "2", NULL, "", NULL },
+	{ "index i 0 n every 1", "3", NULL, "0 1 2", NULL },
+	{ "index i 0 n every 2", "5", NULL, "1 3", NULL },
+	{ "index i 2 n every 2", "5", NULL, "3", NULL },
+	{ "index i 0 n every 9", "5", NULL, "", NULL },
+	{ "index i 0 5 every n", "0", NULL, "", "n: expected at least 1, found 0" },
+	{ "index i 0 5 every 0", "0", NULL, "", "i: expected at least 1, found 0" },
+	{ "index i 0 n without l", "4", NULL, "0 1 2 3", NULL },
+	{ "index i 0 n without l", "4", "[]", "0 1 2 3", NULL },
+	{ "index i 0 n without l", "4", "[ ]", "0 1 2 3", NULL },
+	{ "index i 0 n without l", "4", "[0]", "1 2 3", NULL },
+	{ "index i 0 n without l", "4", "[ 3 , 1,1,4,18446744073709551616 ]", "0 2", NULL },
+	{ "index i 0 n without l", "4", "[0,]", "", "l: expected a list of whole numbers, found [0,]" },
+	{ "index i 0 n without l", "4", "[,0]", "", "l: expected a list of whole numbers, found [,0]" },
+	{ "index i 0 n without l", "4", "[0", "", "l: expected a list of whole numbers, found [0" },
+	{ "index i 0 n without l", "4", "[0]]", "", "l: expected a list of whole numbers, found [0]]" },
+	{ "index i 0 n without l", "4", "[0 1]", "", "l: expected a list of whole numbers, found [0 1]" },
+	{ "index i 0 n without l", "4", "[-1]", "", "l: expected a list of whole numbers, found [-1]" },
+	{ "index i 0 n without l", "4", "", "", "l: expected a list of whole numbers, found " },
+	{ "index i 0 n without l", "4", "0", "", "l: expected a list of whole numbers, found 0" },
+	{ "index i 0 n without l", "65537", "[0]", "", "i: more than 65536 of them" },
+	{ "index k 1 4\nindex i 0 n but k", "6", NULL, "0 4 5", NULL },
+	{ "index k 0 n every 2 without l\nindex i 0 n but k", "6", "[3]", "0 2 3 4", NULL },
+	{ "index k 0 n every 2\nindex i 0 8 every 2 but k", "4", NULL, "5 7", NULL },
+};
+
+Test(recipe, gaps)
+{
+	for (size_t c = 0; c < sizeof(gaps) / sizeof(*gaps); c++) {
+		struct arena *arena = arena_new();
+		struct pair own[] = { { "n", gaps[c].n }, { "l", gaps[c].l } };
+		struct figures_config config = { .own = own, .own_count = gaps[c].l ? 2 : 1 };
+		struct recipe *r;
+		struct figures f;
+		struct error err;
+		const char *numbers = "";
+		uint64_t count = 0;
+		uint32_t i;
+		int code;
+
+		cr_assert_eq(parse(arena_printf(arena, "family f\nnumber n n\n%s\nnames legacy\na b", gaps[c].index), arena, &r, &err), 0, "%s",
+			     err.msg);
+		code = figures_read(r, &config, arena, &f, &err);
+		cr_assert_eq(code, gaps[c].says ? -EINVAL : 0, "case %zu: %s", c, err.msg);
+		if (gaps[c].says)
+			cr_assert_str_eq(err.msg, gaps[c].says);
+		i = names_find(&r->words, "i");
+		for (uint64_t n = 0; !gaps[c].says && n < 100; n++)
+			if (figures_has(&f, i, n)) {
+				cr_assert(count > 0 || f.first[i] == n, "case %zu: the first", c);
+				numbers = arena_printf(arena, "%s%s%llu", numbers, *numbers ? " " : "", (unsigned long long)n);
+				count++;
+			}
+		cr_assert_str_eq(numbers, gaps[c].numbers, "case %zu: %s", c, numbers);
+		cr_assert(gaps[c].says || f.sizes.value[i] == count, "case %zu: count", c);
+		arena_free(arena);
+	}
 }
 
 static const struct {
@@ -219,7 +300,7 @@ Test(recipe, operations)
 			parse(arena_printf(arena, "family f\nnumber big big\nnumber q | %s\nnames legacy\na b", operations[i].operation),
 			      arena, &r, &err),
 			0, "%s", err.msg);
-		code = figures_read(r, &config, &f, &err);
+		code = figures_read(r, &config, arena, &f, &err);
 		cr_assert_eq(code, operations[i].says ? -EINVAL : 0);
 		if (operations[i].says)
 			cr_assert_str_eq(err.msg, operations[i].says);

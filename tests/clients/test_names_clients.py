@@ -60,7 +60,7 @@ def test_qwen3_converters(tmp):
 
 
 def test_qwen3_moe_converters(tmp):
-    converted(tmp, "qwen3_moe", num_attention_heads=6, num_key_value_heads=3, num_experts=4)
+    converted(tmp, "qwen3_moe", num_attention_heads=6, num_key_value_heads=3, num_experts=4, decoder_sparse_step=1, mlp_only_layers=[])
 
 
 def torch(tmp, *args):

@@ -17,11 +17,12 @@ static uint64_t make(const struct figures *f, const struct pattern *p, struct ar
 	static const struct piece piece;
 	uint64_t values[FACTORS_WORDS];
 
+	memcpy(values, f->first, sizeof(values));
 	for (uint32_t k = 0; k < 2 && count < MOST; k++) {
-		for (uint32_t i = 0; i < p->count; i++)
-			values[p->index[i]] = f->first[p->index[i]] + k;
 		t[count++] = (struct tensor){ .name = pattern_format(p, "", values, arena), .source_name = "s", .shape = shape, .axes = 2,
 					      .dtype = DTYPE_BF16, .bytes = 48, .pieces = &piece, .grid = box_uncut(2) };
+		for (uint32_t i = 0; i < p->count; i++)
+			figures_next(f, p->index[i], &values[p->index[i]]);
 		if (p->count == 0)
 			break;
 	}
@@ -60,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int code = recipe_parse((struct bytes){ .ptr = data, .len = size }, arena, &recipe, &err);
 
 	if (code == 0)
-		code = figures_read(recipe, &config, &figures, &err);
+		code = figures_read(recipe, &config, arena, &figures, &err);
 	for (uint32_t n = 0; code == 0 && n < 2 * RECIPE_NAMINGS; n++)
 		apply(&figures, n % 2, (enum recipe_naming)(n / 2), arena);
 	FUZZ_PROMISE(code == 0 || err.msg[0]);

@@ -18,8 +18,11 @@ NAMINGS = {"llama": [("legacy", [], lambda f: f.legacy()), ("legacy", ["qkv_conc
            "qwen2": [("legacy", [], lambda f: f.legacy()), ("legacy", ["qkv_concat=true"], lambda f: f.legacy(True)), ("mcore", [], lambda f: f.mcore())],
            "qwen3": [("mcore", [], lambda f: f.mcore()), ("mcore-train", [], lambda f: f.mcore_train()),
                      ("mcore-train", ["use_interleaved_weight_layout_mlp=false"], lambda f: f.mcore_train(False))],
-           "qwen3_moe": [("mcore", [], lambda f: f.mcore()), ("mcore-train", [], lambda f: f.mcore_train())],
+           "qwen3_moe": [("mcore", [], lambda f: f.mcore()), ("mcore-train", [], lambda f: f.mcore_train(f.config["use_interleaved_weight_layout_mlp"]))],
            "deepseek_v3": [("mcore", [], lambda f: f.mcore())]}
+
+SPARSE = {"decoder_sparse_step": 1, "mlp_only_layers": []}  # every layer has experts
+TWIN = "{} is left out: Hugging Face's copy of {}, which these names have once (the bytes of the two are not compared)"
 
 
 def save_hf(folder, family, files=2, tensors=None):
@@ -85,11 +88,12 @@ def both_ways(tmp, rng, kind, **fixed):
         family = Family(rng, kind, rng.choice(list(DTYPES)), **fixed)
         here = f"{tmp}/{names}{len(os.listdir(tmp))}"
         want, hf = as_files(of(family), family.dtype), as_files(family.hf, family.dtype)
-        lib.equal(sum(len(t[2]) for t in want.values()), sum(len(t[2]) for t in hf.values()), "bytes of the reference")
+        lib.equal(sum(len(t[2]) for t in want.values()), sum(len(t[2]) for n, t in hf.items() if n not in family.twins()), "bytes of the reference")
         source = save_hf(f"{here}/hf", family, files=rng.choice([1, 3]))
         what = f"{kind} {family.config} {values}"
         try:
-            lib.equal(shows(source, want, f"names={names}", f"part_size={rng.choice([60, 500, 5000])}", *sets(values)), [], "warnings")
+            said = shows(source, want, f"names={names}", f"part_size={rng.choice([60, 500, 5000])}", *sets(values))
+            lib.equal(sorted(said), sorted(TWIN.format(*pair) for pair in family.twins().items()), "warnings")
             model = cut(rng, family, of(family))
             strategy = model.save_strategy(f"{here}/strategy")
             ranks_show(source, model, f"names={names}", f"to={strategy}", *sets(values))
@@ -180,12 +184,54 @@ def test_what_is_left_out(tmp):
     more = {"lm_head.weight": ("BF16", [1, 2], b"abcd"), "model.layers.1.self_attn.rotary_emb.inv_freq": ("F32", [1], b"abcd")}
     source = save_hf(f"{tmp}/hf", family, tensors={**as_files(family.hf, "BF16"), **more})
     warnings = shows(source, as_files(family.legacy(), "BF16"), "names=legacy")
-    lib.need(len(warnings) == 1 and "1 more are left out" in warnings[0], str(warnings))
-    deep = tiny("deepseek_v3", num_nextn_predict_layers=1, num_hidden_layers=2)
-    more = {f"model.layers.2.{n}": ("BF16", [1], b"ab") for n in ("embed_tokens.weight", "shared_head.head.weight", "shared_head.norm.weight")}
-    source = save_hf(f"{tmp}/deep", deep, tensors={**as_files(deep.hf, "BF16"), **more})
-    lib.need("2 more are left out" in shows(source, as_files(deep.mcore(), "BF16"), "names=mcore")[0], "no warning")
-    lib.refused_mount(source, "names=mcore", "set=num_nextn_predict_layers=0", parts=["model.layers.2.", "matches no line"])
+    lib.equal(warnings, ["lm_head.weight is left out: the head is the embedding (tie_word_embeddings)",
+                         "model.layers.1.self_attn.rotary_emb.inv_freq is left out: computed anew from config.json"], "warnings")
+
+
+def test_the_layer_that_predicts_one_more(tmp):
+    """DeepSeek-V3: its embedding and head are the model's. They may be there or not, are left out, and come back as second names."""
+    for tied in (False, True):
+        deep = tiny("deepseek_v3", num_nextn_predict_layers=1, num_hidden_layers=2, tie_word_embeddings=tied)
+        hf, want, at = as_files(deep.hf, "BF16"), as_files(deep.mcore(), "BF16"), f"{tmp}/{tied}"
+        lib.equal(len(deep.twins()), 1 if tied else 2, "a weak test")
+        lib.need("mtp.layers.0.final_layernorm.weight" in want, "a weak test")
+        source = save_hf(f"{at}/hf", deep)
+        shows(source, want, "names=mcore")
+        lib.equal(shows(save_hf(f"{at}/less", deep, tensors={n: t for n, t in hf.items() if n not in deep.twins()}), want, "names=mcore"), [], "warnings")
+        lib.equal(shows(save_ms(f"{at}/ms", want), hf, "names=hf", with_config(at, deep), index="hf"), [], "warnings")
+        with lib.Mount(f"{at}/ms", "names=hf", with_config(at, deep)) as root:
+            shows(root, want, "names=mcore")
+        head = "model.layers.2.shared_head.head.weight"
+        for name in deep.twins():
+            dtype, shape, data = hf[name]
+            bad = save_hf(f"{at}/bad", deep, tensors={**hf, name: (dtype, [shape[0] * shape[1]], data)})
+            lib.refused_mount(bad, "names=mcore", parts=[name, "cannot be the copy of", deep.twins()[name], "shape or type differ"])
+            bad = save_hf(f"{at}/bad", deep, tensors={**hf, name: ("F16", shape, data)})
+            lib.refused_mount(bad, "names=mcore", parts=[name, "cannot be the copy of"])
+        if tied:
+            source = save_hf(f"{at}/more", deep, tensors={**hf, head: hf["model.embed_tokens.weight"]})
+            lib.need(f"{head} is left out: the head is the embedding (tie_word_embeddings)" in shows(source, want, "names=mcore"), "no warning")
+        lib.refused_mount(source, "names=mcore", "set=num_nextn_predict_layers=0", parts=["model.layers.2.", "matches no line"])
+
+
+def test_layers_without_experts(tmp):
+    """Qwen3-MoE: which layers have experts is what mlp_only_layers and decoder_sparse_step say, in config.json or set=."""
+    for step, only, sparse in ((1, [], [0, 1, 2, 3]), (2, [], [1, 3]), (1, [0, 3, 9], [1, 2]), (2, [1], [3]), (5, [], []), (1, [3, 2, 1, 0], [])):
+        family = tiny("qwen3_moe", num_hidden_layers=4, decoder_sparse_step=step, mlp_only_layers=only)
+        lib.equal([n for n in range(4) if f"model.layers.{n}.mlp.gate.weight" in family.hf], sparse, "the reference")
+        hf, train = as_files(family.hf, "BF16"), as_files(family.mcore_train(family.config["use_interleaved_weight_layout_mlp"]), "BF16")
+        at = f"{tmp}/{step}{len(only)}"
+        source = save_hf(f"{at}/hf", family)
+        shows(source, train, "names=mcore-train")
+        shows(source, as_files(family.mcore(), "BF16"), "names=mcore")
+        shows(save_ms(f"{at}/ms", train), hf, "names=hf", with_config(at, family), index="hf")
+        lib.write(f"{source}/config.json", json.dumps({**family.config, "mlp_only_layers": None, "decoder_sparse_step": 7}))
+        shows(source, train, "names=mcore-train", f"set=decoder_sparse_step={step}", "set=mlp_only_layers=" + json.dumps(only).replace(",", "\\,"))
+    for key, value, *parts in (("mlp_only_layers", [1.5], "list of whole numbers", "another kind"), ("mlp_only_layers", "0", "list of whole numbers, found 0"),
+                               ("mlp_only_layers", 3, "list of whole numbers, found 3"), ("decoder_sparse_step", 0, "at least 1, found 0"),
+                               ("mlp_only_layers", [0], "model.layers.1.mlp.down_proj.weight\" matches no line"), ("num_hidden_layers", 65537, "more than 65536")):
+        lib.write(f"{source}/config.json", json.dumps({**family.config, "mlp_only_layers": [], "decoder_sparse_step": 1, key: value}))
+        lib.refused_mount(source, "names=mcore", parts=[*parts] if key == "num_hidden_layers" or "model" in parts[0] else [key, *parts])
 
 
 def test_refused(tmp):
@@ -214,7 +260,7 @@ def test_refused(tmp):
 
 
 def test_shapes_of_fused_tensors(tmp):
-    family = tiny(num_hidden_layers=1, tie_word_embeddings=False, attention_bias=False, mlp_bias=False, num_attention_heads=6, num_key_value_heads=3)
+    family = tiny(num_hidden_layers=1, tie_word_embeddings=False, attention_bias=False, mlp_bias=False, num_attention_heads=6, num_key_value_heads=3, head_dim=4)
     config = with_config(tmp, family)
     fused = as_files(family.legacy(True), "BF16")
     lib.refused_mount(save_ms(f"{tmp}/ms", fused), "names=hf", config, "set=num_attention_heads=9", f"set=head_dim={family.dim}",
@@ -255,7 +301,7 @@ def test_steps(tmp):
 
 def test_info(tmp):
     """`gatherfs info` shows what would become of each name, before anything is mounted."""
-    family = tiny("qwen3_moe", num_hidden_layers=1, num_experts=5, tie_word_embeddings=True)
+    family = tiny("qwen3_moe", num_hidden_layers=1, num_experts=5, tie_word_embeddings=True, **SPARSE)
     source = save_hf(f"{tmp}/hf", family, tensors={**as_files(family.hf, "BF16"), "lm_head.weight": ("BF16", [1], b"ab")})
     code, out, err = lib.gatherfs("info", "--names", "mcore-train", source)
     lib.equal((code, err), (0, ""), "info")
@@ -279,7 +325,7 @@ def test_wide_experts(tmp):
     """Wide enough to be transposed by tiles out of a mapping; read in pieces that begin and end anywhere."""
     rng = random.Random(SEED)
     for dtype, hidden, ffn in (("BF16", 300, 270), ("F32", 200, 261), ("F16", 264, 257)):
-        family = Family(rng, "qwen3_moe", dtype, num_hidden_layers=1, hidden_size=hidden, moe_intermediate_size=ffn, num_experts=3, head_dim=2)
+        family = Family(rng, "qwen3_moe", dtype, num_hidden_layers=1, hidden_size=hidden, moe_intermediate_size=ffn, num_experts=3, head_dim=2, **SPARSE)
         want, hf = as_files(family.mcore_train(), dtype), as_files(family.hf, dtype)
         shows(save_hf(f"{tmp}/{dtype}hf", family), want, "names=mcore-train")
         config = with_config(tmp, family)

@@ -25,7 +25,8 @@ class Family:
         if kind == "llama":
             self.config.update(attention_bias=rng.random() < 0.3, mlp_bias=rng.random() < 0.3)
         if kind == "qwen3_moe":
-            self.config.update(num_experts=rng.choice([1, 2, 5]), moe_intermediate_size=rng.choice([1, 3, 4]), decoder_sparse_step=1, mlp_only_layers=[])
+            self.config.update(num_experts=rng.choice([1, 2, 5]), moe_intermediate_size=rng.choice([1, 3, 4]), decoder_sparse_step=rng.choice([1, 1, 2, 3]),
+                               mlp_only_layers=rng.sample(range(12), rng.choice([0, 0, 1, 4])), use_interleaved_weight_layout_mlp=rng.random() < 0.7)
         if kind == "deepseek_v3":
             layers = self.config["num_hidden_layers"]
             self.config.update(n_routed_experts=rng.choice([1, 2, 12]), moe_intermediate_size=rng.choice([1, 3]), first_k_dense_replace=rng.randint(0, layers),
@@ -80,6 +81,22 @@ class Family:
             self.add(f"{at}.gate.e_score_correction_bias", c["n_routed_experts"])
             self.mlp(f"{at}.shared_experts", c["moe_intermediate_size"])
 
+    def is_sparse(self, layer):
+        """Whether a layer has experts, as the models of transformers decide it."""
+        c = self.config
+        if self.kind == "qwen3_moe":
+            return layer not in c["mlp_only_layers"] and (layer + 1) % c["decoder_sparse_step"] == 0
+        return self.kind == "deepseek_v3" and layer >= c["first_k_dense_replace"]
+
+    def twins(self):
+        """Second name -> first name of what Hugging Face's files have twice."""
+        c, out = self.config, {}
+        for n in range(c["num_hidden_layers"], c["num_hidden_layers"] + c.get("num_nextn_predict_layers", 0)):
+            out[f"model.layers.{n}.embed_tokens.weight"] = "model.embed_tokens.weight"
+            if not c["tie_word_embeddings"]:
+                out[f"model.layers.{n}.shared_head.head.weight"] = "lm_head.weight"
+        return out
+
     def fill(self):
         c = self.config
         h, layers = c["hidden_size"], c["num_hidden_layers"]
@@ -89,16 +106,18 @@ class Family:
             for norm in ("input_layernorm", "post_attention_layernorm"):
                 self.add(f"{at}.{norm}.weight", h)
             (self.latent_attention if self.kind == "deepseek_v3" else self.attention)(f"{at}.self_attn")
-            if self.kind == "qwen3_moe" or (self.kind == "deepseek_v3" and n >= c["first_k_dense_replace"]):
+            if n >= layers or self.is_sparse(n):
                 self.experts(f"{at}.mlp")
             else:
                 self.mlp(f"{at}.mlp", c["intermediate_size"])
             if n >= layers:
-                for name, shape in (("enorm", (h,)), ("hnorm", (h,)), ("eh_proj", (h, 2 * h))):
+                for name, shape in (("enorm", (h,)), ("hnorm", (h,)), ("eh_proj", (h, 2 * h)), ("shared_head.norm", (h,))):
                     self.add(f"{at}.{name}.weight", *shape)
         self.add("model.norm.weight", h)
         if not c["tie_word_embeddings"]:
             self.add("lm_head.weight", c["vocab_size"], h)
+        for second, first in self.twins().items():
+            self.hf[second] = self.hf[first]
 
     def prefixed(self, layer, names):
         return [self.hf.get(f"model.layers.{layer}.{n}") for n in names]
@@ -137,14 +156,14 @@ class Family:
         return {n: a for n, a in out.items() if not concat or not re.search(r"\.(wq|wk|wv|w1|w3)\.", n)}
 
     def mcore(self):
-        return {mcore_name(n, self.config["num_hidden_layers"]): a for n, a in self.hf.items()}
+        return {mcore_name(n, self.config["num_hidden_layers"]): a for n, a in self.hf.items() if n not in self.twins()}
 
     def mcore_train(self, in_turns=True):
         out = self.mcore()
         for n in range(self.config["num_hidden_layers"]):
             at = f"decoder.layers.{n}"
             out[f"{at}.self_attention.linear_qkv.weight"] = self.qkv(n, "weight")
-            if self.kind == "qwen3_moe":
+            if self.is_sparse(n):
                 out[f"{at}.mlp.experts.weight1"], out[f"{at}.mlp.experts.weight2"] = self.stacked(n)
             else:
                 out[f"{at}.mlp.linear_fc1.weight"] = self.gate_up(n, "weight", in_turns)
@@ -175,6 +194,7 @@ def mcore_name(name, layers):
                            (".down_proj.", ".linear_fc2."), (".up_proj.", ".hidden."), (".post_attention_layernorm.", ".pre_mlp_layernorm."),
                            ("model.norm.", "decoder.final_layernorm."), ("lm_head.", "output_layer."), (f"model.layers.{layers}.enorm.", "decoder.enorm."),
                            (f"model.layers.{layers}.hnorm.", "decoder.hnorm."), (f"model.layers.{layers}.eh_proj.", "decoder.eh_proj."),
+                           (f"model.layers.{layers}.shared_head.norm.", "mtp.layers.0.final_layernorm."),
                            (f"model.layers.{layers}.", "decoder.transformer."), ("model.layers.", "decoder.layers.")])
 
 
