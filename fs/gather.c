@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs are taken from the plan in batches. A run that is contiguous on both sides and not tiny is read straight to where it
- * belongs. The rows of all others come through a staging buffer: rows that merge shards of a last axis are next to each other in
- * each shard, so a batch has one span for each source, one pread reads it, and the rows are copied apart in memory. One pread
- * for each row was ten times slower, and mapped sources, which would save a copy, can fault under a truncation.
+ * Runs are taken from the plan in batches. What is long is read straight to where it belongs, with one read for all that follows one
+ * another in a source: blocks, and the long rows of a shard. The rows of all others come through a staging buffer: rows that merge
+ * shards of a last axis are next to each other in each shard, so a batch has one span for each source, one pread reads it, and the
+ * rows are copied apart in memory. One pread for each row was ten times slower, one preadv for many of them no faster, and mapped
+ * sources, which would save a copy, can fault under a truncation.
  *
  * Where the rows of a source are far apart (an inner axis is split), reading what lies between them would cost more than it saves;
  * those rows are copied from a mapping, under a guard against a file that ends under it.
@@ -15,10 +16,12 @@
 
 #include "fs/gather.h"
 #include "fs/mapped.h"
+#include "fs/scatter.h"
 #include "layout/plan.h"
 
 #define STAGING (UINT64_C(256) << 10) /* bytes: more was no faster, and each thread has its own */
 #define DIRECT_MIN 16384            /* bytes: a shorter contiguous run is cheaper as a part of its neighbours' span */
+#define LONG_ROW 8192               /* bytes: likewise of rows without gaps in the source, for the copy that it saves costs as much */
 #define GAP_MAX 4096                /* bytes between two runs that are read along rather than read around */
 #define STRIDE_GAP_MAX 512          /* bytes between two rows, likewise; more is copied from a mapping */
 #define ROW_MIN 65536               /* bytes: a longer row that is far from the next is worth a system call */
@@ -47,7 +50,7 @@ struct gather {
 	const struct gather_range *range;
 	struct rows_block blocks[BLOCKS]; /* runs of small rows that the next may join */
 	uint32_t block_count;
-	struct run direct;              /* a contiguous run that the next may continue; rows 0: none */
+	struct scatter straight;        /* what is read without the staging buffer */
 	uint32_t bad;                   /* the source that failed */
 	struct error *err;
 };
@@ -120,12 +123,38 @@ static int read_source(struct gather *g, uint32_t number, uint64_t offset, void 
 	return rc < 0 ? fail_at(g, number, rc) : touch(g, number);
 }
 
-static int flush_direct(struct gather *g)
+static int flush_straight(struct gather *g)
 {
-	struct run run = g->direct;
+	uint32_t count = g->straight.count;
+	int rc = 0;
 
-	g->direct.rows = 0;
-	return run.rows ? read_source(g, run.source, run.src, g->range->dst + run.dst, run.len) : 0;
+	g->straight.count = 0;
+	for (uint32_t i = 0; i < count && rc == 0; i++) {
+		const struct scatter_read *r = &g->straight.reads[i];
+
+		rc = source_scatter(source_of(g, r->source), r->src, r->to, r->count, g->err);
+		rc = rc < 0 ? fail_at(g, r->source, rc) : touch(g, r->source);
+	}
+	return rc;
+}
+
+static struct iovec place_of(const struct gather *g, const struct run *run, uint64_t i)
+{
+	return (struct iovec){ g->range->dst + run->dst + i * run->dst_stride, run->len };
+}
+
+/* Row i of a run goes straight to its place. */
+static int take_straight(struct gather *g, const struct run *run, uint64_t i)
+{
+	struct iovec to = place_of(g, run, i);
+	uint64_t src = run->src + i * run->src_stride;
+	int rc;
+
+	if (scatter_add(&g->straight, run->source, src, to))
+		return 0;
+	rc = flush_straight(g);
+	scatter_add(&g->straight, run->source, src, to);
+	return rc;
 }
 
 static int copy_block(struct gather *g, const struct rows_block *block)
@@ -165,10 +194,10 @@ static int read_rows(struct gather *g, const struct run *run)
 	const struct source *source = source_of(g, run->source);
 	int rc = 0;
 
-	if (run->len < ROW_MIN && run->src < source->stamp.size)
+	if (run->len < ROW_MIN && run->src_stride > run->len && run->src < source->stamp.size)
 		return run->len <= SMALL_ROW ? take_small_rows(g, run) : copy_block(g, &(struct rows_block){ .run = *run, .columns = 1 });
 	for (uint64_t i = 0; i < run->rows && rc == 0; i++)
-		rc = read_source(g, run->source, run->src + i * run->src_stride, g->range->dst + run->dst + i * run->dst_stride, run->len);
+		rc = take_straight(g, run, i);
 	return rc;
 }
 
@@ -258,26 +287,11 @@ static int take_staged(struct gather *g, struct run run)
 	return 0;
 }
 
-/* True when `run` goes on where the waiting contiguous run ends, on both sides. */
-static bool continues(const struct run *direct, const struct run *run)
-{
-	return direct->rows && run->source == direct->source && run->src == direct->src + direct->len &&
-	       run->dst == direct->dst + direct->len;
-}
-
 static int take_contiguous(struct gather *g, const struct run *run)
 {
-	int rc;
-
-	if (continues(&g->direct, run)) {
-		g->direct.len += run->len;
-		return 0;
-	}
-	if (run->len < DIRECT_MIN)
-		return take_staged(g, *run);
-	rc = flush_direct(g);
-	g->direct = *run;
-	return rc;
+	if (run->len >= DIRECT_MIN)
+		return take_straight(g, run, 0);
+	return scatter_extend(&g->straight, run->source, run->src, place_of(g, run, 0)) ? 0 : take_staged(g, *run);
 }
 
 static int take(struct gather *g, struct run run)
@@ -292,7 +306,7 @@ static int take(struct gather *g, struct run run)
 	}
 	if (run.rows == 1)
 		return take_contiguous(g, &run);
-	if (run.len >= DIRECT_MIN || run.src_stride - run.len > STRIDE_GAP_MAX)
+	if (run.len >= (run.src_stride == run.len ? LONG_ROW : DIRECT_MIN) || run.src_stride - run.len > STRIDE_GAP_MAX)
 		return read_rows(g, &run);
 	return take_staged(g, run);
 }
@@ -302,7 +316,7 @@ static void begin(struct gather *g, const struct gather_range *range, struct err
 {
 	g->run_count = g->span_count = g->touched_count = g->block_count = 0;
 	g->staged = 0;
-	g->direct.rows = 0;
+	g->straight.count = 0;
 	g->range = range;
 	g->err = err;
 }
@@ -318,7 +332,7 @@ int gather_bytes(struct gather *g, const struct gather_range *range, uint32_t *s
 	while (rc == 0 && plan_next(&plan, &run))
 		rc = take(g, run);
 	if (rc == 0)
-		rc = flush_direct(g);
+		rc = flush_straight(g);
 	if (rc == 0)
 		rc = flush_staged(g);
 	if (rc == 0)

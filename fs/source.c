@@ -272,6 +272,38 @@ int source_read(const struct source *source, uint64_t offset, void *buf, uint64_
 	return read_file(source, offset, buf, len, err);
 }
 
+/* Whether one call brought all of it. */
+static bool scatter_at_once(const struct source *source, uint64_t offset, const struct iovec *to, int count)
+{
+	uint64_t len = 0;
+	struct error err;
+	ssize_t got;
+	int fd;
+
+	for (int i = 0; i < count; i++)
+		len += to[i].iov_len;
+	if (offset >= source->stamp.size || len > source->stamp.size - offset)
+		return false;
+	fd = source_hold(source, &err);
+	if (fd < 0)
+		return false;
+	got = preadv(fd, to, count, (off_t)offset);
+	source_release(source);
+	return got == (ssize_t)len;
+}
+
+/* One by one where one call does not bring all: that also tells why. */
+int source_scatter(const struct source *source, uint64_t offset, const struct iovec *to, int count, struct error *err)
+{
+	int rc = 0;
+
+	if (count > 1 && scatter_at_once(source, offset, to, count))
+		return 0;
+	for (int i = 0; i < count && rc == 0; offset += to[i++].iov_len)
+		rc = source_read(source, offset, to[i].iov_base, to[i].iov_len, err);
+	return rc;
+}
+
 int source_look(const char *path, struct source_stamp *out)
 {
 	struct stat st;

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include "fs/fds.h"
@@ -91,6 +92,9 @@ uint64_t source_byte(const struct source *source, uint64_t address);
 
 /* Reads exactly [offset, offset + len) into buf. -EIO when the file ends before or an address stands for nothing, or the errno of pread. */
 int source_read(const struct source *source, uint64_t offset, void *buf, uint64_t len, struct error *err);
+
+/* The same for bytes that follow one another there, to count (at most 1,024) places. */
+int source_scatter(const struct source *source, uint64_t offset, const struct iovec *to, int count, struct error *err);
 
 /* What `path` names now, without opening it. 0, or a negative errno. */
 int source_look(const char *path, struct source_stamp *out);
