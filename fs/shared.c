@@ -116,23 +116,37 @@ static void tidy(struct shared *s)
 	}
 }
 
-static bool is_it(const struct one *one, const struct one *key)
+/* The next header of a chain, from `one` on, that is likely the one of *key. */
+static struct one *likely(struct one *one, const struct one *key)
 {
-	return one->hash.low64 == key->hash.low64 && one->hash.high64 == key->hash.high64 && one->file_size == key->file_size &&
-	       one->key.len == key->key.len && memcmp(one->key.ptr, key->key.ptr, key->key.len) == 0;
+	while (one && (one->hash.low64 != key->hash.low64 || one->hash.high64 != key->hash.high64 || one->file_size != key->file_size ||
+		       one->key.len != key->key.len))
+		one = one->chain;
+	return one;
 }
 
-/* Finds the header with the hash, size and key of *key, waits until it is parsed and holds it; NULL when there is none. */
+/*
+ * Finds the header with the hash, size and key of *key, waits until it is parsed and holds it; NULL when there is none. Bytes are compared
+ * without the lock, which is taken again in any case. Only equal hashes of different bytes make this look at more than one.
+ */
 static struct one *find(struct shared *s, const struct one *key)
 {
-	struct one *one = *bucket_of(s, key->hash);
+	struct one *one = likely(*bucket_of(s, key->hash), key);
 
-	while (one && !is_it(one, key))
-		one = one->chain;
-	if (one)
+	while (one) {
+		bool same;
+
 		one->users++;
-	while (one && !one->ready)
-		pthread_cond_wait(&s->parsed, &s->lock);
+		pthread_mutex_unlock(&s->lock);
+		same = memcmp(one->key.ptr, key->key.ptr, key->key.len) == 0;
+		pthread_mutex_lock(&s->lock);
+		while (same && !one->ready)
+			pthread_cond_wait(&s->parsed, &s->lock);
+		if (same)
+			break;
+		one->users--;
+		one = likely(one->chain, key);
+	}
 	return one;
 }
 

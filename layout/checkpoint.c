@@ -1,47 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Building a checkpoint. While files are added, every parameter of the strategy has a `held` for each stage that lists it, and
- * every tensor beside the strategy has one too: what the first file says of it, and the pieces found so far. checkpoint_finish()
- * turns the held tensors that are whole into the model.
+ * The beginning and the end of building a checkpoint; adding files is checkpoint_add.c. checkpoint_finish() turns the held tensors that
+ * are whole into the model.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/checkpoint.h"
-#include "layout/held.h"
+#include "layout/builder.h"
 #include "layout/natural.h"
-#include "layout/pairs.h"
 #include "layout/sharding.h"
-
-struct checkpoint_builder {
-	struct arena *arena;
-	struct checkpoint_options options;
-	struct held *sharded;          /* [strategy->count], as the strategy's entries */
-	struct held_table whole;       /* tensors that the strategy does not know */
-	struct pairs meta, notes;
-	uint32_t first_rank;
-	uint32_t *here;    /* [strategy->stages]: files of each stage */
-	bool deduplicated; /* a file says that redundancy was removed */
-	bool any;
-};
-
-/* The counters that CheckpointMonitor appends (facts: mindformers save side). Where no strategy says what is a parameter, they are none. */
-static const char *const counters[] = { "epoch_num", "step_num", "global_step", "loss_scale", "global_batch_size", "learning_rate" };
-
-static bool has_prefix(const char *name, const char *prefix)
-{
-	return strncmp(name, prefix, strlen(prefix)) == 0;
-}
-
-static int note(struct checkpoint_builder *b, const char *name, const char *why)
-{
-	return pairs_add(&b->notes, name, why);
-}
 
 int checkpoint_leave_out(struct checkpoint_builder *builder, const char *name, const char *why, struct error *err)
 {
-	return note(builder, name, why) < 0 ? error_nomem(err) : 0;
+	return builder_note(builder, name, why) < 0 ? error_nomem(err) : 0;
 }
 
 struct checkpoint_builder *checkpoint_begin(struct arena *arena, const struct checkpoint_options *options)
@@ -52,6 +24,7 @@ struct checkpoint_builder *checkpoint_begin(struct arena *arena, const struct ch
 	if (!b)
 		return NULL;
 	b->arena = arena;
+	b->scratch = arena_new();
 	b->options = *options;
 	b->whole = held_table_new(arena);
 	b->meta = b->notes = pairs_new(arena);
@@ -59,7 +32,7 @@ struct checkpoint_builder *checkpoint_begin(struct arena *arena, const struct ch
 	b->here = arena_alloc(arena, options->strategy ? options->strategy->stages : 0, sizeof(*b->here));
 	for (uint64_t i = 0; b->sharded && i < entries; i++)
 		b->sharded[i] = held_new(options->strategy->entries[i].name, options->strategy->entries[i].layout->grid.blocks);
-	if (b->sharded && b->here)
+	if (b->sharded && b->here && b->scratch && known_new(options->strategy, b->scratch, &b->known) == 0)
 		return b;
 	checkpoint_abandon(b);
 	return NULL;
@@ -67,136 +40,9 @@ struct checkpoint_builder *checkpoint_begin(struct arena *arena, const struct ch
 
 void checkpoint_abandon(struct checkpoint_builder *builder)
 {
+	if (builder)
+		arena_free(builder->scratch);
 	free(builder);
-}
-
-/* Why a name is dropped before anything else is asked of it; NULL when it is not. */
-static const char *dropped(const struct checkpoint_builder *b, const char *name)
-{
-	for (uint64_t i = 0; i < b->options.filter_count; i++)
-		if (has_prefix(name, b->options.filter[i]))
-			return "dropped by -o filter";
-	return has_prefix(name, "accu_grads") ? "a gradient accumulator belongs to no model" : NULL;
-}
-
-static int add_shard(struct checkpoint_builder *b, const struct strategy_entry *entry, const struct safetensors_entry *e,
-		     const struct checkpoint_file *file, struct error *err)
-{
-	const struct strategy *s = b->options.strategy;
-	const struct layout *layout = entry->layout;
-	struct held *h = &b->sharded[entry - s->entries];
-	int code;
-
-	if (e->axes != layout->axes) {
-		char shape[HELD_SHAPE_TEXT];
-
-		return error_set(err, -EINVAL, "tensor \"%s\": shape %s has %u axes, but its tensor map in the strategy has %u", e->name,
-				 held_shape_text(shape, e->shape, e->axes), e->axes, layout->axes);
-	}
-	code = held_add(h, e, file, sharding_block(layout, file->rank % s->per_stage), b->arena, err);
-	return code == 0 && b->options.keep_copies ? held_add_copy(h, e, file, b->arena, err) : code;
-}
-
-static bool is_counter(const char *name)
-{
-	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
-		if (strcmp(name, counters[i]) == 0)
-			return true;
-	return false;
-}
-
-static int check_outside(const struct checkpoint_builder *b, const struct held *h, const struct safetensors_entry *e, struct error *err)
-{
-	const char *hint = "it may be a slice; -o outside=rank0 takes rank 0's as the whole";
-
-	if (b->options.outside_rank0)
-		return 0;
-	if (e->end - e->begin > CHECKPOINT_OUTSIDE_MAX)
-		return error_set(err, -EINVAL, "tensor \"%s\": %llu bytes, but a tensor that is not in the strategy may have at most %llu (%s)",
-				 e->name, (unsigned long long)(e->end - e->begin), (unsigned long long)CHECKPOINT_OUTSIDE_MAX, hint);
-	return h->shape ? held_agrees(h, e, err) : 0;
-}
-
-/* The rules of each kind for a tensor that no strategy cuts. */
-static int check_whole(const struct checkpoint_builder *b, const struct held *h, const struct safetensors_entry *e, struct error *err)
-{
-	if (b->options.kind == CHECKPOINT_SHARDED)
-		return check_outside(b, h, e, err);
-	if (b->options.kind == CHECKPOINT_UNIFIED && h->shape)
-		return error_set(err, -EINVAL, "tensor \"%s\" is in %s too", e->name, h->path);
-	return h->shape ? held_agrees(h, e, err) : 0;
-}
-
-static bool is_outside(const struct checkpoint_builder *b, const char *name, const struct checkpoint_file *file)
-{
-	return b->options.kind == CHECKPOINT_SHARDED || file->outside || (b->options.kind == CHECKPOINT_REPLICATED && is_counter(name));
-}
-
-static int add_whole(struct checkpoint_builder *b, const struct safetensors_entry *e, const struct checkpoint_file *file, struct error *err)
-{
-	struct held *h = held_named(&b->whole, e->name);
-	struct error differs;
-	int code = h ? check_whole(b, h, e, err) : error_nomem(err);
-
-	if (code == 0 && !h->shape) {
-		code = held_add(h, e, file, 0, b->arena, err);
-		h->outside = is_outside(b, e->name, file);
-	}
-	if (code == 0 && (h->outside || b->options.keep_copies) && held_agrees(h, e, &differs) == 0) /* with outside=rank0 it may differ */
-		code = held_add_copy(h, e, file, b->arena, err);
-	return code;
-}
-
-static int add_entry(struct checkpoint_builder *b, const struct safetensors_entry *e, const struct checkpoint_file *file, struct error *err)
-{
-	const struct strategy *s = b->options.strategy;
-	const char *why = dropped(b, e->name);
-	uint64_t stages = 0;
-	const struct strategy_entry *entry = s && !why ? strategy_find(s, e->name, &stages) : NULL;
-
-	for (uint64_t i = 0; i < stages; i++)
-		if (entry[i].stage == file->rank / s->per_stage)
-			return add_shard(b, &entry[i], e, file, err);
-	if (entry) {
-		struct held *h = &b->sharded[entry - s->entries];
-
-		h->path = h->path ? h->path : file->path; /* for finish_absent() */
-		why = "held by ranks of a stage that the strategy does not give it to; another stage's is shown";
-	}
-	if (why)
-		return note(b, e->name, why) < 0 ? error_nomem(err) : 0;
-	return add_whole(b, e, file, err);
-}
-
-int checkpoint_add(struct checkpoint_builder *builder, const struct checkpoint_file *file, const struct safetensors *st, struct error *err)
-{
-	struct checkpoint_builder *b = builder;
-	const struct strategy *s = b->options.strategy;
-
-	if (s && file->rank >= s->stages * s->per_stage)
-		return error_set(err, -EINVAL, "%s: rank %u, but the strategy is for ranks 0 to %u", file->path, file->rank,
-				 s->stages * s->per_stage - 1);
-	if (!b->any)
-		b->first_rank = file->rank;
-	b->any = true;
-	if (s)
-		b->here[file->rank / s->per_stage]++;
-	for (uint64_t i = 0; i < st->meta_count; i++) {
-		if (pairs_add(&b->meta, st->meta[i].key, st->meta[i].value) < 0)
-			return error_nomem(err);
-		b->deduplicated |= strcmp(st->meta[i].key, "remove_redundancy") == 0 && strcmp(st->meta[i].value, "True") == 0;
-	}
-	for (uint64_t i = 0; i < st->count; i++) {
-		struct safetensors_entry e = st->entries[i];
-		int code;
-
-		e.begin += st->data_start;
-		e.end += st->data_start;
-		code = add_entry(b, &e, file, err);
-		if (code < 0)
-			return error_prefix(err, code, "%s", file->path);
-	}
-	return 0;
 }
 
 /*
@@ -208,7 +54,7 @@ static int finish_absent(struct checkpoint_builder *b, uint64_t first, uint64_t 
 {
 	const struct strategy *s = b->options.strategy;
 	const struct strategy_entry *e = &s->entries[first];
-	const char *why = dropped(b, e->name);
+	const char *why = builder_dropped(b, e->name);
 	uint32_t rank = e->stage * s->per_stage;
 
 	if (b->sharded[first].path)
@@ -220,7 +66,7 @@ static int finish_absent(struct checkpoint_builder *b, uint64_t first, uint64_t 
 	if (!why && b->options.needs && !b->options.needs->reads(b->options.needs->view, e->name, NULL, 0, NULL))
 		why = "in no file that is here, and not shown";
 	if (why)
-		return note(b, e->name, why) < 0 ? error_nomem(err) : 0;
+		return builder_note(b, e->name, why) < 0 ? error_nomem(err) : 0;
 	return error_set(err, -ENODATA, "tensor \"%s\": no file that is here has it, but only %u of %u ranks of its stage %u (rank_%u to rank_%u) are here",
 			 e->name, b->here[e->stage], s->per_stage, e->stage, rank, rank + s->per_stage - 1);
 }
@@ -288,7 +134,7 @@ static int finish_whole(struct checkpoint_builder *b, struct checkpoint *ckpt, s
 		struct tensor *t;
 
 		if (h->outside && h->rank != b->first_rank) {
-			code = note(b, h->name, "outside the strategy, and not on the first rank") < 0 ? error_nomem(err) : 0;
+			code = builder_note(b, h->name, "outside the strategy, and not on the first rank") < 0 ? error_nomem(err) : 0;
 			continue;
 		}
 		t = h->outside ? &f->outside[ckpt->outside_count++] : &f->tensors[ckpt->count++];

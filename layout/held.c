@@ -82,6 +82,14 @@ int held_agrees(const struct held *held, const struct safetensors_entry *entry, 
 	return 0;
 }
 
+void held_put(struct held *held, const struct safetensors_entry *entry, const struct checkpoint_file *file, uint32_t block)
+{
+	if (held->pieces[block].source == HELD_NO_SOURCE) {
+		held->pieces[block] = (struct piece){ .offset = entry->begin, .source = file->source };
+		held->found++;
+	}
+}
+
 int held_add(struct held *held, const struct safetensors_entry *entry, const struct checkpoint_file *file, uint32_t block,
 	     struct arena *arena, struct error *err)
 {
@@ -93,10 +101,7 @@ int held_add(struct held *held, const struct safetensors_entry *entry, const str
 	} else if (first(held, entry, file, arena) < 0) {
 		return error_nomem(err);
 	}
-	if (held->pieces[block].source == HELD_NO_SOURCE) {
-		held->pieces[block] = (struct piece){ .offset = entry->begin, .source = file->source };
-		held->found++;
-	}
+	held_put(held, entry, file, block);
 	return 0;
 }
 

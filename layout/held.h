@@ -54,6 +54,9 @@ int held_agrees(const struct held *held, const struct safetensors_entry *entry, 
 int held_add(struct held *held, const struct safetensors_entry *entry, const struct checkpoint_file *file, uint32_t block,
 	     struct arena *arena, struct error *err);
 
+/* The same for an entry that is known to have the type and shape that the first file had. */
+void held_put(struct held *held, const struct safetensors_entry *entry, const struct checkpoint_file *file, uint32_t block);
+
 /* True when every block that is read has a piece. */
 bool held_is_enough(const struct held *held, const struct strategy_entry *entry, const struct checkpoint_needs *needs);
 

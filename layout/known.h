@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the entries of a header mean to a checkpoint that is built: ranks of one stage have the same header, so names are looked up, and
+ * shapes compared, for the first of them only. What is left for each further file is the block that its rank holds, which depends
+ * on few layouts.
+ *
+ * Invariant: a header's numbers depend on nothing but the header, the stage and the strategy.
+ */
+#ifndef LAYOUT_KNOWN_H
+#define LAYOUT_KNOWN_H
+
+#include "layout/strategy.h"
+
+#define KNOWN_LEFT_OUT UINT32_MAX      /* nothing more is to be done with the entry */
+#define KNOWN_WHOLE (UINT32_MAX - 1)   /* no tensor of the strategy: it has to be looked at in every file */
+
+struct known_header {
+	struct known_header *older;
+	uint64_t header; /* checkpoint_file.header */
+	uint32_t stage;
+	uint32_t number[]; /* of each entry in the strategy, or one of the above */
+};
+
+struct known {
+	struct arena *arena;
+	struct known_header *newest;
+	uint32_t *layout_of;           /* [strategy->count]: the number of each entry's layout */
+	const struct layout **layouts; /* [layout_count] */
+	uint32_t *block;               /* [layout_count] that the rank at hand holds */
+	uint32_t layout_count;
+};
+
+/* `strategy` may be NULL. 0 or -ENOMEM. */
+int known_new(const struct strategy *strategy, struct arena *arena, struct known *out);
+
+/* Computes `block` of each layout for the rank that is number `local` of its stage. */
+void known_set_rank(struct known *known, uint32_t local);
+
+/* The header as it came before for this stage, or NULL. */
+const struct known_header *known_find(const struct known *known, uint64_t header, uint32_t stage);
+
+/* A header of `count` entries that is known as soon as known_add() was called. NULL without memory. */
+struct known_header *known_make(struct known *known, uint64_t header, uint32_t stage, uint64_t count);
+void known_add(struct known *known, struct known_header *made);
+
+#endif
