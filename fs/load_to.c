@@ -94,19 +94,20 @@ static int take_prefix(const struct loading *ld, struct view_rank_options *vo, s
 }
 
 /* How many entries of the ranks that are shown are for tensors that the source does not have. */
-static uint64_t count_absent(const struct checkpoint *c, const struct view_rank_options *vo)
+static int count_absent(const struct checkpoint *c, const struct view_rank_options *vo, struct arena *arena, uint64_t *absent)
 {
-	uint64_t absent = 0;
+	bool *shown = arena_alloc(arena, vo->target->stages, sizeof(*shown));
 
+	if (!shown)
+		return -ENOMEM;
+	for (uint64_t r = 0; r < vo->rank_count; r++)
+		shown[vo->ranks[r] / vo->target->per_stage] = true;
 	for (uint64_t i = 0; i < vo->target->count; i++) {
 		const struct strategy_entry *e = &vo->target->entries[i];
-		uint64_t r = 0;
 
-		while (r < vo->rank_count && vo->ranks[r] / vo->target->per_stage != e->stage)
-			r++;
-		absent += r < vo->rank_count && !checkpoint_find(c->tensors, c->count, e->name);
+		*absent += shown[e->stage] && !checkpoint_find(c->tensors, c->count, e->name);
 	}
-	return absent;
+	return 0;
 }
 
 /* What the target does not list is in no rank, and what it lists may be in no file; both are said. */
@@ -120,7 +121,8 @@ static int warn(struct loading *ld, const struct view_rank_options *vo, struct e
 	if (ld->options->to) {
 		for (uint64_t i = 0; i < c->count; i++)
 			beyond += !strategy_find(vo->target, c->tensors[i].name, &count);
-		absent = count_absent(c, vo);
+		if (count_absent(c, vo, arena, &absent) < 0)
+			return error_nomem(err);
 	}
 	if (beyond)
 		code = load_warn(ld, arena_printf(arena, "%llu tensors are not in the target strategy and so in no rank", (unsigned long long)beyond), err);

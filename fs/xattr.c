@@ -59,10 +59,12 @@ static void meet_tensor(struct met *met, const struct tensor *t)
 static void meet_image(struct met *met, const struct image *image)
 {
 	for (uint64_t i = 0; i < image->count; i++) {
-		if (image->extents[i].kind == EXTENT_BLOCK)
-			meet_tensor(met, image->extents[i].tensor);
-		else if (image->extents[i].kind == EXTENT_RANGE)
-			met->source[image->extents[i].range.source] = true;
+		struct extent e = image_extent(image, i);
+
+		if (e.kind == EXTENT_BLOCK)
+			meet_tensor(met, e.tensor);
+		else if (e.kind == EXTENT_RANGE)
+			met->source[e.range.source] = true;
 	}
 }
 
@@ -155,7 +157,7 @@ static uint64_t count_tensors(const struct image *image)
 	uint64_t n = 0;
 
 	for (uint64_t i = 0; i < image->count; i++)
-		n += image->extents[i].kind == EXTENT_BLOCK;
+		n += image_extent(image, i).kind == EXTENT_BLOCK;
 	return n;
 }
 

@@ -121,13 +121,15 @@ static void add_tensors(struct fingerprint_state *state, const struct tensor *te
 	}
 }
 
-static void add_extent(struct fingerprint_state *state, const struct image *image, const struct extent *e)
+static void add_extent(struct fingerprint_state *state, const struct image *image, uint64_t i)
 {
+	struct extent extent = image_extent(image, i), *e = &extent;
+
 	fingerprint_add_number(state, e->kind);
 	fingerprint_add_number(state, e->offset);
 	switch (e->kind) {
 	case EXTENT_LITERAL:
-		fingerprint_add(state, e->literal, image_extent_len(image, e));
+		fingerprint_add(state, e->literal, image_extent_len(image, i));
 		break;
 	case EXTENT_BLOCK:
 		fingerprint_add_text(state, e->tensor->name);
@@ -138,6 +140,8 @@ static void add_extent(struct fingerprint_state *state, const struct image *imag
 		break;
 	case EXTENT_RANGE:
 		add_piece(state, &e->range);
+		break;
+	default: /* only in lists that images share */
 		break;
 	}
 }
@@ -154,7 +158,7 @@ void fingerprint_add_view(struct fingerprint_state *state, const struct view *vi
 		fingerprint_add_number(state, image->size);
 		fingerprint_add_number(state, image->count);
 		for (uint64_t i = 0; i < image->count; i++)
-			add_extent(state, image, &image->extents[i]);
+			add_extent(state, image, i);
 	}
 }
 

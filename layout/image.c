@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "layout/image.h"
+#include "layout/sharding.h"
 
 struct image *image_new(struct arena *arena, uint64_t capacity)
 {
@@ -49,7 +50,68 @@ void image_add_range(struct image *image, struct piece range, uint64_t len)
 	push(image, (struct extent){ .kind = EXTENT_RANGE, .range = range }, len);
 }
 
-const struct extent *image_find(const struct image *image, uint64_t offset)
+void image_add_slice(struct image *image, const struct tensor *tensor, const struct layout *layout)
+{
+	assert(layout->axes == tensor->axes && !tensor->literal);
+	push(image, (struct extent){ .kind = EXTENT_SLICE, .of = tensor, .layout = layout }, tensor->bytes / layout->grid.blocks);
+}
+
+void image_add_copy(struct image *image, const struct tensor *each, const struct checkpoint_copies *copies)
+{
+	assert(copies->count > 0 && each->grid.blocks == 1);
+	if (each->literal)
+		image_add_literal(image, (struct bytes){ each->literal, each->bytes });
+	else
+		push(image, (struct extent){ .kind = EXTENT_COPY, .each = each, .copies = copies }, each->bytes);
+}
+
+struct image *image_share(const struct image *form, uint32_t local, uint32_t copied, struct arena *arena)
+{
+	struct image *image = arena_alloc(arena, 1, sizeof(*image));
+
+	if (!image)
+		return NULL;
+	*image = *form;
+	image->capacity = image->count; /* nothing can be appended to it */
+	image->local = local;
+	image->copied = copied;
+	return image;
+}
+
+/* The place of a rank's copy, 0 when it has none. */
+static uint32_t copy_of(const struct checkpoint_copies *copies, uint32_t rank)
+{
+	uint32_t lo = 0, hi = copies->count;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (copies->list[mid].rank < rank)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < copies->count && copies->list[lo].rank == rank ? lo : 0;
+}
+
+struct extent image_extent(const struct image *image, uint64_t i)
+{
+	const struct extent *e = &image->extents[i];
+	const struct tensor *copy;
+
+	switch (e->kind) {
+	case EXTENT_SLICE:
+		return (struct extent){ .offset = e->offset, .kind = EXTENT_BLOCK, .block = sharding_block(e->layout, image->local),
+					.tensor = e->of, .grid = &e->layout->grid };
+	case EXTENT_COPY:
+		copy = &e->each[copy_of(e->copies, image->copied)];
+		return (struct extent){ .offset = e->offset, .kind = EXTENT_BLOCK, .tensor = copy, .grid = &copy->grid };
+	default:
+		return *e;
+	}
+}
+
+uint64_t image_find(const struct image *image, uint64_t offset)
 {
 	uint64_t lo = 0, hi = image->count;
 
@@ -62,12 +124,10 @@ const struct extent *image_find(const struct image *image, uint64_t offset)
 		else
 			hi = mid;
 	}
-	return &image->extents[lo];
+	return lo;
 }
 
-uint64_t image_extent_len(const struct image *image, const struct extent *e)
+uint64_t image_extent_len(const struct image *image, uint64_t i)
 {
-	bool last = e == &image->extents[image->count - 1];
-
-	return (last ? image->size : e[1].offset) - e->offset;
+	return (i + 1 == image->count ? image->size : image->extents[i + 1].offset) - image->extents[i].offset;
 }

@@ -98,9 +98,12 @@ static void cut_woven(struct plan_cut *cut, const struct extent *e)
 		cut->axis[a] = (struct plan_axis){ .start = box.start[a], .count = box.count[a], .dst_stride = stride };
 }
 
-static void enter(struct plan *plan, const struct extent *e)
+static void enter(struct plan *plan, uint64_t number)
 {
-	plan->extent = e;
+	const struct extent *e = &plan->extent;
+
+	plan->extent = image_extent(plan->image, number);
+	plan->number = number;
 	plan->column = 0;
 	plan->part = 0;
 	if (e->kind == EXTENT_BLOCK && e->tensor->weave)
@@ -149,10 +152,10 @@ static void next_of_block(struct plan *plan, uint64_t left, struct run *run)
 {
 	const struct plan_cut *cut = &plan->cut;
 	const struct plan_axis *last = &cut->axis[cut->axes - 1];
-	struct place p = locate(cut, plan->at - plan->extent->offset);
+	struct place p = locate(cut, plan->at - plan->extent.offset);
 	bool whole_rows = p.byte == 0 && left >= last->count;
 	uint64_t column = p.byte + plan->column, y = last->start + column, in = y % last->width;
-	const struct piece *piece = &plan->extent->tensor->pieces[p.block + (uint32_t)(y / last->width) * last->block_stride];
+	const struct piece *piece = &plan->extent.tensor->pieces[p.block + (uint32_t)(y / last->width) * last->block_stride];
 
 	run->source = piece->source;
 	run->src = piece->offset + p.offset + in;
@@ -186,7 +189,7 @@ static void woven_run(struct plan *plan, uint64_t pos, uint64_t left, struct run
 		pos %= cut->axis[a].dst_stride;
 	}
 	most = min64(last->start + last->count - at[cut->axes - 1], left / width);
-	weave_find(plan->extent->tensor, at, in || most == 0 ? 1 : most, &plan->part, &found);
+	weave_find(plan->extent.tensor, at, in || most == 0 ? 1 : most, &plan->part, &found);
 	run->source = found.piece.source;
 	run->src = found.piece.offset + in;
 	run->len = min64(found.stride == width ? found.elements * width - in : width - in, left);
@@ -198,7 +201,7 @@ static void woven_run(struct plan *plan, uint64_t pos, uint64_t left, struct run
 /* The next run of a woven tensor's block. Contiguous runs that follow one another in a source are one. */
 static void next_of_woven(struct plan *plan, uint64_t left, struct run *run)
 {
-	uint64_t pos = plan->at - plan->extent->offset, taken;
+	uint64_t pos = plan->at - plan->extent.offset, taken;
 	struct run more;
 
 	woven_run(plan, pos, left, run);
@@ -216,7 +219,7 @@ static void next_of_woven(struct plan *plan, uint64_t left, struct run *run)
 /* The rest of a literal or a range in one run. */
 static void next_of_bytes(struct plan *plan, uint64_t left, struct run *run)
 {
-	const struct extent *e = plan->extent;
+	const struct extent *e = &plan->extent;
 	uint64_t in = plan->at - e->offset;
 
 	if (e->kind == EXTENT_LITERAL) {
@@ -236,18 +239,18 @@ bool plan_next(struct plan *plan, struct run *run)
 	if (plan->at == plan->end)
 		return false;
 
-	uint64_t end = plan->extent->offset + image_extent_len(plan->image, plan->extent);
+	uint64_t end = plan->extent.offset + image_extent_len(plan->image, plan->number);
 
 	if (plan->at == end) {
-		enter(plan, plan->extent + 1);
-		end = plan->extent->offset + image_extent_len(plan->image, plan->extent);
+		enter(plan, plan->number + 1);
+		end = plan->extent.offset + image_extent_len(plan->image, plan->number);
 	}
 	uint64_t left = min64(end, plan->end) - plan->at;
 
 	*run = (struct run){ 0 };
-	if (plan->extent->kind == EXTENT_BLOCK && plan->extent->tensor->weave)
+	if (plan->extent.kind == EXTENT_BLOCK && plan->extent.tensor->weave)
 		next_of_woven(plan, left, run);
-	else if (plan->extent->kind == EXTENT_BLOCK)
+	else if (plan->extent.kind == EXTENT_BLOCK)
 		next_of_block(plan, left, run);
 	else
 		next_of_bytes(plan, left, run);

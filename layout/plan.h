@@ -38,7 +38,8 @@ struct plan_cut {
 
 struct plan {
 	const struct image *image;
-	const struct extent *extent; /* that holds `at` */
+	struct extent extent;        /* that holds `at` */
+	uint64_t number;             /* of `extent` */
 	uint64_t base, at, end;      /* in the image: the range's start, the next byte, the range's end */
 	uint64_t column;             /* bytes of the rows at `at` that earlier runs have taken */
 	struct plan_cut cut;         /* of `extent`, when it is a block; of a woven tensor with all its axes, in elements, and no source */

@@ -135,13 +135,22 @@ static int header_of(const struct view_item *items, uint64_t count, const struct
 	return safetensors_write(&st, arena, out, err);
 }
 
-int view_add_safetensors(struct view *view, struct arena *arena, const char *path, struct view_item *items, uint64_t count,
-			 const struct pairs *meta, struct error *err)
+static void add_item(struct image *image, const struct view_item *item)
+{
+	if (item->layout)
+		image_add_slice(image, item->tensor, item->layout);
+	else if (item->copies)
+		image_add_copy(image, item->tensor, item->copies);
+	else
+		image_add_block(image, item->tensor, item->grid, item->block);
+}
+
+int view_safetensors(struct arena *arena, struct view_item *items, uint64_t count, const struct pairs *meta, struct image **out, struct error *err)
 {
 	struct arena *scratch = arena_new();
 	struct image *image = image_new(arena, count + 1);
 	struct bytes header;
-	int code = path && scratch && image ? sort_items(items, count, err) : error_nomem(err);
+	int code = scratch && image ? sort_items(items, count, err) : error_nomem(err);
 
 	if (code == 0)
 		code = header_of(items, count, meta, scratch, arena, &header, err);
@@ -150,6 +159,16 @@ int view_add_safetensors(struct view *view, struct arena *arena, const char *pat
 		return code;
 	image_add_literal(image, header);
 	for (uint64_t i = 0; i < count; i++)
-		image_add_block(image, items[i].tensor, items[i].grid, items[i].block);
-	return view_add(view, arena, path, image, err);
+		add_item(image, &items[i]);
+	*out = image;
+	return 0;
+}
+
+int view_add_safetensors(struct view *view, struct arena *arena, const char *path, struct view_item *items, uint64_t count,
+			 const struct pairs *meta, struct error *err)
+{
+	struct image *image = NULL;
+	int code = path ? view_safetensors(arena, items, count, meta, &image, err) : error_nomem(err);
+
+	return code < 0 ? code : view_add(view, arena, path, image, err);
 }

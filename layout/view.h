@@ -46,6 +46,8 @@ struct view_item {
 	const struct tensor *tensor;
 	const struct grid *grid; /* lives as long as the view */
 	uint32_t block;
+	const struct layout *layout;            /* NULL, or says which block each of several ranks has; grid is its grid */
+	const struct checkpoint_copies *copies; /* NULL, or of which each rank has one; `tensor` is [copies->count] of them */
 };
 
 /* Adds a file; `path` must live as long as the view. 0 or -ENOMEM. */
@@ -55,9 +57,12 @@ int view_add(struct view *view, struct arena *arena, const char *path, const str
 int view_add_literal(struct view *view, struct arena *arena, const char *path, struct bytes literal, struct error *err);
 
 /*
- * Adds a safetensors file of `items` [count], which this function sorts: wider types first, so that every tensor is aligned
+ * The image of a safetensors file of `items` [count], which this function sorts: wider types first, so that every tensor is aligned
  * without holes, and otherwise in the order given.
  */
+int view_safetensors(struct arena *arena, struct view_item *items, uint64_t count, const struct pairs *meta, struct image **out, struct error *err);
+
+/* Adds such a file. */
 int view_add_safetensors(struct view *view, struct arena *arena, const char *path, struct view_item *items, uint64_t count,
 			 const struct pairs *meta, struct error *err);
 

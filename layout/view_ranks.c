@@ -4,6 +4,9 @@
  * which pieces it is gathered from is the plan's business, so splitting a unified model and resharding a distributed one are the
  * same few lines.
  *
+ * The ranks of a stage have one image among them, which finds out when it is read which blocks are a rank's: memory does not
+ * grow with the ranks.
+ *
  * Parameters outside the strategy are in every rank. Where source ranks have copies of their own, target rank l of a stage gets
  * that of source rank l modulo the ranks of a source stage, as transform_checkpoints does.
  */
@@ -29,7 +32,9 @@ struct build {
 	struct match *matches;     /* [match_count] in the order of the checkpoint's tensors, then stages */
 	uint64_t match_count;
 	struct tensor *copies;          /* the copies of the outside tensors, one behind the other */
-	struct view_item *items;        /* of the rank at hand */
+	struct view_item *items;        /* of the stage at hand */
+	struct image *form;             /* what its ranks share; NULL at first */
+	uint32_t stage;                 /* of the form */
 };
 
 /* Proves that an entry's grid fits its tensor. */
@@ -121,19 +126,16 @@ static uint32_t copies_from(const struct view_rank_options *o, uint32_t rank)
 	return (stage < o->source->stages ? stage : o->source->stages - 1) * o->source->per_stage + local % o->source->per_stage;
 }
 
-static uint64_t add_outside(struct build *b, uint32_t rank, uint64_t n)
+/* The outside tensors, of which each rank has a copy, behind `n` items; how many there are. */
+static uint64_t add_outside(struct build *b, uint64_t n)
 {
-	uint32_t from = copies_from(b->options, rank);
-	const struct tensor *t = b->copies;
+	const struct tensor *each = b->copies;
 
 	for (uint64_t i = 0; i < b->ckpt->outside_count; i++) {
 		const struct checkpoint_copies *copies = &b->ckpt->copies[i];
-		uint32_t c = copies->count - 1;
 
-		while (c > 0 && copies->list[c].rank != from)
-			c--;
-		b->items[n++] = (struct view_item){ .tensor = &t[c], .grid = &b->uncut[t[c].axes] };
-		t += copies->count;
+		b->items[n++] = (struct view_item){ .tensor = each, .grid = &b->uncut[each->axes], .copies = copies };
+		each += copies->count;
 	}
 	return n;
 }
@@ -146,19 +148,29 @@ static uint64_t add_all(struct build *b)
 	return b->ckpt->count;
 }
 
-static uint64_t add_slices(struct build *b, uint32_t rank)
+static uint64_t add_slices(struct build *b, uint32_t stage)
 {
-	const struct strategy *s = b->options->target;
 	uint64_t n = 0;
 
 	for (uint64_t i = 0; i < b->match_count; i++) {
 		const struct strategy_entry *e = b->matches[i].entry;
 
-		if (e->stage == rank / s->per_stage)
-			b->items[n++] = (struct view_item){ b->matches[i].tensor, &e->layout->grid,
-							    sharding_block(e->layout, rank % s->per_stage) };
+		if (e->stage == stage)
+			b->items[n++] = (struct view_item){ .tensor = b->matches[i].tensor, .grid = &e->layout->grid, .layout = e->layout };
 	}
 	return n;
+}
+
+/* What the ranks of a stage share. */
+static int make_form(struct build *b, uint32_t stage, struct error *err)
+{
+	uint64_t n = add_outside(b, b->options->target ? add_slices(b, stage) : add_all(b));
+	struct pairs meta = pairs_new(b->arena);
+
+	b->stage = stage;
+	if (view_meta(b->ckpt, "ms", b->items, n, &meta) < 0)
+		return error_nomem(err);
+	return view_safetensors(b->arena, b->items, n, &meta, &b->form, err);
 }
 
 static const char *file_name(const struct build *b, uint32_t rank)
@@ -191,14 +203,18 @@ static int add_meta_json(struct build *b, uint32_t rank, const char *name, struc
 
 static int add_rank(struct build *b, uint32_t rank, struct error *err)
 {
-	uint64_t n = add_outside(b, rank, b->options->target ? add_slices(b, rank) : add_all(b));
-	const char *name = file_name(b, rank);
-	struct pairs meta = pairs_new(b->arena);
-	int code;
+	const struct strategy *target = b->options->target;
+	uint32_t stage = target ? rank / target->per_stage : 0, local = target ? rank % target->per_stage : rank;
+	const char *name = file_name(b, rank), *path = name ? arena_printf(b->arena, "rank_%u/%s", rank, name) : NULL;
+	const struct image *image;
+	int code = path ? 0 : error_nomem(err);
 
-	if (!name || view_meta(b->ckpt, "ms", b->items, n, &meta) < 0)
-		return error_nomem(err);
-	code = view_add_safetensors(b->view, b->arena, arena_printf(b->arena, "rank_%u/%s", rank, name), b->items, n, &meta, err);
+	if (code == 0 && (!b->form || stage != b->stage))
+		code = make_form(b, stage, err);
+	if (code < 0)
+		return code;
+	image = image_share(b->form, local, copies_from(b->options, rank), b->arena);
+	code = image ? view_add(b->view, b->arena, path, image, err) : error_nomem(err);
 	return code == 0 ? add_meta_json(b, rank, name, err) : code;
 }
 

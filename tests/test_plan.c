@@ -261,7 +261,7 @@ static void copy_row(const struct world *w, const struct run *r, uint64_t row, u
 
 static void check_in_piece(const struct world *w, const struct plan *plan, const struct run *r)
 {
-	if (plan->extent->kind != EXTENT_BLOCK)
+	if (plan->extent.kind != EXTENT_BLOCK)
 		return;
 	for (uint64_t row = 0; row < r->rows; row++) {
 		const uint32_t *owner = &w->owner[r->source][r->src + row * r->src_stride];

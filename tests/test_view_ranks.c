@@ -74,10 +74,10 @@ static const char *blocks(const struct shown *s, uint32_t rank)
 			all = arena_printf(s->arena, "%s%s%s[%s]", all, *all ? " " : "", e->name, shape);
 			continue;
 		}
-		cr_assert_eq(image->extents[at].kind, EXTENT_BLOCK);
-		cr_assert_str_eq(image->extents[at].tensor->name, e->name);
+		cr_assert_eq(image_extent(image, at).kind, EXTENT_BLOCK);
+		cr_assert_str_eq(image_extent(image, at).tensor->name, e->name);
 		cr_assert_eq(image->extents[at].offset, st.data_start + e->begin);
-		all = arena_printf(s->arena, "%s%s%s%u[%s]", all, *all ? " " : "", e->name, image->extents[at++].block, shape);
+		all = arena_printf(s->arena, "%s%s%s%u[%s]", all, *all ? " " : "", e->name, image_extent(image, at++).block, shape);
 	}
 	cr_assert_eq(at, image->count);
 	return all;
@@ -184,8 +184,8 @@ static uint32_t counter_of(const struct shown *s, uint32_t rank)
 	const struct image *image = weights(s, rank);
 
 	for (uint64_t i = 0; i < image->count; i++)
-		if (image->extents[i].kind == EXTENT_BLOCK && strcmp(image->extents[i].tensor->name, "c") == 0)
-			return image->extents[i].tensor->pieces[0].source - 10;
+		if (image_extent(image, i).kind == EXTENT_BLOCK && strcmp(image_extent(image, i).tensor->name, "c") == 0)
+			return image_extent(image, i).tensor->pieces[0].source - 10;
 	cr_assert_fail("no counter");
 	return 0;
 }
@@ -276,7 +276,7 @@ Test(view_ranks, replicated)
 		const struct image *image = weights(&s, ranks[i]);
 
 		cr_assert_str_eq(blocks(&s, ranks[i]), "v0[2] w0[4] loss_scale0[1]");
-		cr_assert_eq(image->extents[3].tensor->pieces[0].source, 10u + (uint32_t)i);
+		cr_assert_eq(image_extent(image, 3).tensor->pieces[0].source, 10u + (uint32_t)i);
 	}
 	arena_free(s.arena);
 }
