@@ -83,7 +83,7 @@ static void check_folder(struct check *c, const struct ranks_folder *folder, str
 	const char *path = arena_printf(c->arena, "%s/meta.json", folder->path);
 	struct bytes text;
 	struct error err;
-	int code = path ? slurp_file(path, META_MAX, c->arena, &text, NULL, &err) : error_nomem(&err);
+	int code = path ? slurp_file(path, &(struct slurp){ .arena = c->arena, .max = META_MAX }, &text, &err) : error_nomem(&err);
 
 	if (code == -ENOENT)
 		return;

@@ -35,13 +35,17 @@ static int compare_all(const struct source *s, uint8_t *buf, struct error *err)
 	return code;
 }
 
-int equal_check(const char *a, const char *b, struct error *err)
+int equal_check(const char *a, const char *b, const struct fence *fence, struct error *err)
 {
 	struct sources *two = source_list_new();
 	uint8_t *buf = malloc(2 * CHUNK);
 	uint32_t i;
-	int code = two && buf ? source_open(two, a, &i, err) : error_nomem(err);
+	int code = two && buf ? 0 : error_nomem(err);
 
+	if (code == 0) {
+		two->fence = fence;
+		code = source_open(two, a, &i, err);
+	}
 	if (code == 0)
 		code = source_open(two, b, &i, err);
 	if (code == 0)

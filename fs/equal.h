@@ -3,9 +3,10 @@
 #ifndef FS_EQUAL_H
 #define FS_EQUAL_H
 
+#include "fs/fence.h"
 #include "layout/error.h"
 
-/* 0 when both files hold the same bytes; -EINVAL with the first byte that differs, or the errno of reading. */
-int equal_check(const char *a, const char *b, struct error *err);
+/* 0 when both files hold the same bytes; -EINVAL with the first byte that differs, or the errno of opening and reading. */
+int equal_check(const char *a, const char *b, const struct fence *fence, struct error *err);
 
 #endif

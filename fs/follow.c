@@ -29,7 +29,7 @@ static bool holds_whole_tensors(const char *source, struct arena *arena)
 {
 	struct scan_list list;
 	struct error ignored;
-	int code = scan_dir(source, arena, &list, &ignored);
+	int code = scan_dir(source, NULL, arena, &list, &ignored);
 
 	for (uint64_t i = 0; code == 0 && i < list.count; i++)
 		if (list.entries[i].is_file && scan_ends_in(list.entries[i].name, ".safetensors"))

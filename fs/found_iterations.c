@@ -18,14 +18,14 @@ static bool add(struct found_step *s, const char *path)
 }
 
 /* Whether an iteration without metadata.json is complete, the tracker tells, so it is one of its files. */
-static int take(const struct iteration *it, struct arena *arena, struct found_step *out, struct error *err)
+static int take(const struct iteration *it, const struct fence *fence, struct arena *arena, struct found_step *out, struct error *err)
 {
 	struct scan_list list;
 	struct error ignored;
 	bool described = false;
 
 	*out = (struct found_step){ .step = { .counted = true, .step = it->number }, .name = it->name };
-	if (scan_dir(it->path, arena, &list, &ignored) < 0)
+	if (scan_dir(it->path, fence, arena, &list, &ignored) < 0)
 		list.count = 0; /* it is being deleted */
 	out->paths = arena_alloc(arena, list.count + 1, sizeof(*out->paths));
 	for (uint64_t i = 0; out->paths && i < list.count; i++) {
@@ -48,7 +48,7 @@ static int take_all(const struct iterations *its, struct arena *arena, struct ra
 	for (uint64_t i = 0; code == 0 && i < its->count; i++) {
 		folders[i] = (struct ranks_folder){ .rank = (uint32_t)i, .path = its->list[i].path };
 		if (i == 0 || its->list[i].number != its->list[i - 1].number)
-			code = take(&its->list[i], arena, &out->steps[out->count++], err);
+			code = take(&its->list[i], its->fence, arena, &out->steps[out->count++], err);
 	}
 	return code;
 }
@@ -58,7 +58,7 @@ int found_iterations(const struct options *o, struct arena *arena, struct ranks 
 	struct scan_list entries;
 	struct iterations its = { .count = 0 };
 	struct ranks_folder *list;
-	int code = o->source.count == 1 ? scan_dir(o->source.item[0], arena, &entries, err) : 0;
+	int code = o->source.count == 1 ? scan_dir(o->source.item[0], o->fence, arena, &entries, err) : 0;
 
 	if (code == 0 && o->source.count == 1)
 		code = iteration_scan(o->source.item[0], &entries, arena, &its, err);

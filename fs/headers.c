@@ -94,7 +94,7 @@ static int task(uint64_t index, void *state, void *arg, struct error *err)
 	struct headers_file file = { .index = index };
 	struct shared_header *header = NULL;
 	struct source source;
-	int opened = source_open_file(work->paths[index], &source, err), code = opened;
+	int opened = source_open_file(work->paths[index], work->sources->fence, &source, err), code = opened;
 
 	if (code == 0)
 		code = find(r, &source, state, &header, err);

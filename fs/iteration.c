@@ -54,11 +54,12 @@ bool iteration_weights(const char *name, size_t *prefix, uint64_t *files)
 }
 
 /* What int() of the text in the tracker is. */
-static int read_tracker(const char *source, struct arena *arena, uint64_t *out, struct error *err)
+static int read_tracker(const char *source, const struct fence *fence, struct arena *arena, uint64_t *out, struct error *err)
 {
+	struct slurp how = { .arena = arena, .max = TRACKER_MAX, .fence = fence };
 	const char *path = arena_printf(arena, "%s/" ITERATION_TRACKER, source), *at, *text;
 	struct bytes bytes;
-	int code = path ? slurp_file(path, TRACKER_MAX, arena, &bytes, NULL, err) : error_nomem(err);
+	int code = path ? slurp_file(path, &how, &bytes, err) : error_nomem(err);
 
 	if (code < 0)
 		return code;
@@ -98,7 +99,7 @@ int iteration_scan(const char *source, const struct scan_list *entries, struct a
 	uint64_t files;
 	size_t prefix;
 
-	*out = (struct iterations){ .list = arena_alloc(arena, entries->count + 1, sizeof(*out->list)) };
+	*out = (struct iterations){ .fence = entries->fence, .list = arena_alloc(arena, entries->count + 1, sizeof(*out->list)) };
 	if (!out->list)
 		return error_nomem(err);
 	for (uint64_t i = 0; i < entries->count; i++) {
@@ -120,7 +121,7 @@ int iteration_scan(const char *source, const struct scan_list *entries, struct a
 		qsort(out->list, out->count, sizeof(*out->list), newest_first);
 	else
 		take_itself(source, weights, out);
-	return out->tracked ? read_tracker(source, arena, &out->latest, err) : 0;
+	return out->tracked ? read_tracker(source, entries->fence, arena, &out->latest, err) : 0;
 }
 
 int iteration_find(const struct iterations *it, const char *text, uint64_t *index, struct error *err)

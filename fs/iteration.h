@@ -25,6 +25,7 @@ struct iterations {
 	bool itself;            /* the one is SOURCE itself */
 	bool tracked;           /* SOURCE has the tracker, which says `latest` */
 	uint64_t latest;
+	const struct fence *fence; /* of SOURCE's entries */
 };
 
 /* The number in "iteration_NNNNNNNN"; false for any other name. */

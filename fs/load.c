@@ -87,7 +87,7 @@ static int add_with(struct loading *ld, struct error *err)
 	for (uint32_t i = 0; code == 0 && i < ld->options->with.count; i++) {
 		struct scan_list list;
 
-		code = scan_dir(ld->options->with.item[i], ld->model->arena, &list, err);
+		code = scan_dir(ld->options->with.item[i], ld->options->fence, ld->model->arena, &list, err);
 		if (code == 0)
 			code = add_small_files(ld, ld->options->with.item[i], &list, err);
 	}
@@ -135,7 +135,7 @@ static int rename_tensors(struct loading *ld, struct error *err)
 		struct rename *rules = NULL;
 		struct bytes text;
 
-		code = slurp_file(path, RULES_MAX, m->arena, &text, NULL, err);
+		code = slurp_file(path, &(struct slurp){ .arena = m->arena, .max = RULES_MAX }, &text, err);
 		if (code == 0 && (code = rename_parse(text, &rules, err)) == 0)
 			code = rename_checkpoint(m->checkpoint, rules, m->arena, err);
 		if (code < 0)
@@ -178,7 +178,7 @@ static int fill(struct loading *ld, struct error *err)
 	ld->is_file = !S_ISDIR(st.st_mode);
 	if (!ld->is_file) {
 		load_folder_mode(ld, ld->source);
-		code = scan_dir(ld->source, ld->model->arena, &ld->entries, err);
+		code = scan_dir(ld->source, ld->options->fence, ld->model->arena, &ld->entries, err);
 		if (code == 0)
 			code = load_ranks_fill(ld, &ranks, err);
 		if (code == 0 && !ranks)
@@ -225,6 +225,7 @@ static int begin(struct loading *ld, struct error *err)
 	ld->model = model_new();
 	if (!ld->model)
 		return error_nomem(err);
+	ld->model->sources->fence = o->fence;
 	ld->source = o->source.item[0];
 	ld->folders = 0777;
 	ld->warnings = pairs_new(ld->model->arena);

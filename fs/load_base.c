@@ -10,12 +10,13 @@ static int read_target(struct load_base *base, struct error *err)
 	const struct options *o = base->options;
 	const char *item[1] = { o->to };
 	struct options_list one = { .item = item, .count = 1 };
+	struct strategies_look look = { .sources = &o->source, .named = &one, .fence = o->fence };
 	int code;
 
 	base->target_arena = arena_new();
 	if (!base->target_arena)
 		return error_nomem(err);
-	code = strategies_load(&o->source, &one, false, base->target_arena, &base->target, err);
+	code = strategies_load(&look, base->target_arena, &base->target, err);
 	return code < 0 ? error_prefix(err, code, "to=") : 0;
 }
 
@@ -55,8 +56,9 @@ static int find_strategy(struct load_base *base, bool optional, struct error *er
 {
 	const struct options *o = base->options;
 	struct strategies found;
+	struct strategies_look look = { .sources = &o->source, .named = &o->strategy, .optional = optional, .fence = o->fence };
 	struct arena *arena = arena_new();
-	int code = arena ? strategies_load(&o->source, &o->strategy, optional, arena, &found, err) : error_nomem(err);
+	int code = arena ? strategies_load(&look, arena, &found, err) : error_nomem(err);
 
 	if (code < 0 || !found.strategy) {
 		arena_free(arena);

@@ -47,7 +47,8 @@ static int read_metadata(struct attempt *at, struct error *err)
 	const char *path = beside(at, "metadata.json");
 	struct arena *scratch = arena_new();
 	struct bytes text;
-	int code = scratch && path ? slurp_file(path, METADATA_MAX, scratch, &text, NULL, err) : error_nomem(err);
+	struct slurp how = { .arena = scratch, .max = METADATA_MAX, .fence = at->ld->options->fence };
+	int code = scratch && path ? slurp_file(path, &how, &text, err) : error_nomem(err);
 
 	if (code == 0 && (code = metadata_parse(text, path, at->ld->model->arena, &at->md, err)) < 0)
 		error_prefix(err, code, "%s", path);
@@ -140,13 +141,14 @@ static int take_counters(struct attempt *at, struct checkpoint *ckpt, struct err
 {
 	struct loading *ld = at->ld;
 	const char *path = beside(at, "common.json");
+	struct slurp how = { .arena = ld->model->arena, .max = COMMON_MAX, .fence = ld->options->fence };
 	struct counters c;
 	struct bytes text;
 	int code;
 
 	if (!has_file(&at->entries, "common.json"))
 		return load_warn(ld, "common.json is missing: the counters of the training are not known", err);
-	code = path ? slurp_file(path, COMMON_MAX, ld->model->arena, &text, NULL, err) : error_nomem(err);
+	code = path ? slurp_file(path, &how, &text, err) : error_nomem(err);
 	if (code == 0 && (code = counters_parse(text, &c, err)) < 0)
 		return error_prefix(err, code, "%s", path);
 	if (code < 0)
@@ -220,7 +222,7 @@ static int describe(struct attempt *at, struct error *err)
 static int try(struct loading *ld, const struct iteration *it, struct error *err)
 {
 	struct attempt at = { .ld = ld, .it = it };
-	int code = scan_dir(it->path, ld->model->arena, &at.entries, err);
+	int code = scan_dir(it->path, ld->options->fence, ld->model->arena, &at.entries, err);
 
 	if (code == 0 && has_file(&at.entries, "metadata.json"))
 		code = read_metadata(&at, err);
@@ -309,7 +311,7 @@ int load_iteration_one(struct loading *ld, const char *name, struct error *err)
 {
 	struct iterations its;
 	uint64_t i;
-	int code = scan_dir(ld->source, ld->model->arena, &ld->entries, err);
+	int code = scan_dir(ld->source, ld->options->fence, ld->model->arena, &ld->entries, err);
 
 	if (code == 0)
 		code = iteration_scan(ld->source, &ld->entries, ld->model->arena, &its, err);

@@ -47,12 +47,13 @@ static int find_config(struct known *k)
 
 static int read_config(struct known *k)
 {
+	struct slurp how = { .arena = k->ld->model->arena, .max = TEXT_MAX, .fence = k->ld->options->fence };
 	struct bytes text;
 	int code = find_config(k);
 
 	if (code < 0 || !k->path)
 		return code;
-	code = slurp_file(k->path, TEXT_MAX, k->ld->model->arena, &text, NULL, k->err);
+	code = slurp_file(k->path, &how, &text, k->err);
 	if (code == 0)
 		code = json_parse(text, text.len, &k->doc, k->err);
 	if (code == 0 && !json_is_object(json_root(k->doc)))
@@ -147,7 +148,7 @@ static int find_recipe(struct known *k)
 
 	if (!path)
 		return find_built_in(k);
-	code = slurp_file(path, TEXT_MAX, k->ld->model->arena, &text, NULL, k->err);
+	code = slurp_file(path, &(struct slurp){ .arena = k->ld->model->arena, .max = TEXT_MAX }, &text, k->err);
 	if (code == 0)
 		code = parse_recipe(k, path, text);
 	if (code == 0 && model && strcmp(model, k->recipe->family) != 0)

@@ -67,7 +67,7 @@ static int drop_copies(struct attempt *at, struct error *err)
 		if (at->ranks.folders[i].rank != at->ranks.folders[kept].rank || !at->paths[kept]) {
 			kept = i;
 		} else if (at->paths[i]) {
-			code = equal_check(at->paths[kept], at->paths[i], err);
+			code = equal_check(at->paths[kept], at->paths[i], at->ld->options->fence, err);
 			at->paths[i] = NULL;
 		}
 	}
@@ -175,7 +175,7 @@ int load_ranks(const struct options *o, bool early, struct arena *arena, struct 
 	for (uint32_t i = 0; code == 0 && i < sources->count; i++) {
 		struct scan_list entries;
 
-		code = scan_dir(sources->item[i], arena, &entries, err);
+		code = scan_dir(sources->item[i], o->fence, arena, &entries, err);
 		if (code == 0)
 			code = ranks_scan(sources->item[i], &entries, arena, &parts[i], err);
 		if (code == 0 && sources->count > 1 && parts[i].count == 0 && !early)

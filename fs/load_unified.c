@@ -38,7 +38,7 @@ static int list_files(struct loading *ld, struct error *err)
 	*only = (struct scan_entry){ .name = base_name(ld->source), .is_file = true };
 	if (!is_weights(only))
 		return error_set(err, -EINVAL, "%s: neither a directory nor a .safetensors file", ld->source);
-	ld->entries = (struct scan_list){ only, 1 };
+	ld->entries = (struct scan_list){ .entries = only, .count = 1 };
 	ld->source = arena_strndup(ld->model->arena, ld->source, (size_t)(only->name - ld->source) - (only->name - ld->source > 1));
 	if (!ld->source)
 		return error_nomem(err);
@@ -138,7 +138,8 @@ static int check_index(struct loading *ld, const char *name, bool hf, struct err
 	struct arena *scratch = arena_new();
 	const char *path = arena_printf(ld->model->arena, "%s/%s", ld->source, name);
 	struct bytes text;
-	int code = scratch && path ? slurp_file(path, INDEX_MAX, scratch, &text, NULL, err) : error_nomem(err);
+	struct slurp how = { .arena = scratch, .max = INDEX_MAX, .fence = ld->options->fence };
+	int code = scratch && path ? slurp_file(path, &how, &text, err) : error_nomem(err);
 
 	if (code == 0 && (code = check_index_text(ld, text, hf, err)) < 0)
 		error_prefix(err, code, "%s", path);

@@ -59,5 +59,8 @@ int load_begin_sources(struct loading *ld, struct error *err)
 
 	source_list_free(m->sources);
 	m->sources = source_list_bounded(ld->base->fds);
-	return m->sources ? 0 : error_nomem(err);
+	if (!m->sources)
+		return error_nomem(err);
+	m->sources->fence = ld->options->fence;
+	return 0;
 }

@@ -59,9 +59,10 @@ static int write_file(const char *path, struct bytes b, struct arena *arena, str
 static int merge(const char *from, const char *to, struct arena *arena, struct error *err)
 {
 	struct options_list none = { 0 }, named = { .item = &from, .count = 1 };
+	struct strategies_look look = { .sources = &none, .named = &named };
 	struct strategies found;
 	struct bytes file;
-	int code = strategies_load(&none, &named, false, arena, &found, err);
+	int code = strategies_load(&look, arena, &found, err);
 
 	if (code == 0)
 		code = strategy_write(found.strategy, arena, &file, err);

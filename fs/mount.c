@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fs/detach.h"
+#include "fs/fence.h"
 #include "fs/load.h"
 #include "fs/point.h"
 #include "fs/serve.h"
@@ -143,6 +144,8 @@ static int run(struct options *o, struct error *err)
 	const char *point;
 	int rc = check_options(o, err);
 
+	if (rc == 0)
+		rc = fence_set(o, err);
 	if (rc == 0)
 		rc = point_check(o->mountpoint, &o->source, o->arena, &point, err);
 	if (rc < 0)

@@ -214,6 +214,8 @@ static const struct option table[] = {
 	  "read-ahead of the mount; only root can raise it (default 1M; 0: leave it)" },
 	{ "allow_other", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(allow_other), NULL,
 	  "let other users in, as far as modes allow" },
+	{ "follow", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(follow), NULL,
+	  "with allow_other: follow links that lead out of SOURCE" },
 	{ "allow_root", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(allow_root), NULL, "let root in" },
 	{ "default_permissions", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(default_permissions), NULL, "check modes (always on)" },
 	{ "uid", OPTION_VALUE, SCOPE_MAKES, set_uid, 0, "UID", "owner to show; for root" },

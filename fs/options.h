@@ -33,6 +33,8 @@ struct options_list {
 	uint32_t count, capacity;
 };
 
+struct fence;
+
 struct options {
 	const char *verb;            /* whose options they are */
 	struct arena *arena;         /* owns all of it */
@@ -65,6 +67,8 @@ struct options {
 	uint32_t max_threads;        /* 0: not given */
 	uint64_t readahead;          /* bytes; 0: leave it alone */
 	bool allow_other, allow_root, default_permissions, foreground, debug, help;
+	bool follow;                 /* with allow_other, links that lead out of SOURCE */
+	const struct fence *fence;   /* else what they may not lead out of (fence.h); NULL: they may */
 	bool sloppy;                 /* step over unknown options */
 	bool json, quiet;            /* of the verbs that print lists */
 	bool values, dry_run;        /* check: look at the values too; mount, info: only find out what would be */

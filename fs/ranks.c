@@ -26,18 +26,18 @@ static int list_names(const struct scan_list *list, struct arena *arena, struct 
 	return 0;
 }
 
-static int add_folder(const char *source, const char *name, uint64_t rank, struct arena *arena, struct ranks_folder *out, struct error *err)
+/* `out` has its path; *out may be of no use when it fails. */
+static int add_folder(uint64_t rank, const struct fence *fence, struct arena *arena, struct ranks_folder *out, struct error *err)
 {
 	struct scan_list list;
 	int code;
 
-	out->path = arena_printf(arena, "%s/%s", source, name);
 	if (!out->path)
 		return error_nomem(err);
 	if (rank > INT32_MAX)
 		return error_set(err, -EINVAL, "%s: no such rank: at most %d is possible", out->path, INT32_MAX);
 	out->rank = (uint32_t)rank;
-	code = scan_dir(out->path, arena, &list, err);
+	code = scan_dir(out->path, fence, arena, &list, err);
 	return code < 0 ? code : list_names(&list, arena, out, err);
 }
 
@@ -59,7 +59,11 @@ int ranks_scan(const char *source, const struct scan_list *entries, struct arena
 		if (!entries->entries[i].is_dir || !step_rank_of_dir(entries->entries[i].name, &rank))
 			continue;
 
-		int code = add_folder(source, entries->entries[i].name, rank, arena, &folders[n++], err);
+		struct ranks_folder *f = &folders[n++];
+		int code;
+
+		f->path = arena_printf(arena, "%s/%s", source, entries->entries[i].name);
+		code = add_folder(rank, entries->fence, arena, f, err);
 
 		if (code < 0)
 			return code;

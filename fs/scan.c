@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fs/scan.h"
 
@@ -59,12 +60,17 @@ static int read_all(DIR *dir, struct scan_list *list, struct arena *arena)
 	return code;
 }
 
-int scan_dir(const char *path, struct arena *arena, struct scan_list *out, struct error *err)
+int scan_dir(const char *path, const struct fence *fence, struct arena *arena, struct scan_list *out, struct error *err)
 {
-	DIR *dir = opendir(path);
-	int code = dir ? 0 : -errno;
+	int fd = fence_open(fence, path, O_DIRECTORY | O_NONBLOCK, err), code;
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
-	*out = (struct scan_list){ 0 };
+	*out = (struct scan_list){ .fence = fence };
+	if (fd == -EXDEV)
+		return fd;
+	code = fd < 0 ? fd : dir ? 0 : -errno;
+	if (fd >= 0 && !dir)
+		close(fd);
 	if (dir) {
 		code = read_all(dir, out, arena);
 		closedir(dir);

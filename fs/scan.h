@@ -8,6 +8,7 @@
 #ifndef FS_SCAN_H
 #define FS_SCAN_H
 
+#include "fs/fence.h"
 #include "layout/arena.h"
 #include "layout/error.h"
 
@@ -22,10 +23,11 @@ struct scan_entry {
 struct scan_list {
 	struct scan_entry *entries; /* [count], in the arena */
 	uint64_t count;
+	const struct fence *fence;  /* that it was listed in, for what is found in it */
 };
 
-/* Lists a directory. The errno of opening it, or -ENOMEM. */
-int scan_dir(const char *path, struct arena *arena, struct scan_list *out, struct error *err);
+/* Lists a directory. The errno of opening it, -EXDEV outside the fence, or -ENOMEM. */
+int scan_dir(const char *path, const struct fence *fence, struct arena *arena, struct scan_list *out, struct error *err);
 
 /* True when `name` is longer than `suffix` and ends in it. */
 bool scan_ends_in(const char *name, const char *suffix);

@@ -5,14 +5,22 @@
 
 #include <time.h>
 
+#include "fs/fence.h"
 #include "layout/arena.h"
 #include "layout/bytes.h"
 #include "layout/error.h"
 
+struct slurp {
+	struct arena *arena;       /* for the bytes */
+	uint64_t max;              /* bytes that make sense */
+	const struct fence *fence; /* for a file that was found; NULL: the user has named it */
+	struct timespec *mtime;    /* takes the file's; may be NULL */
+};
+
 /*
- * The bytes of a regular file of at most `max` bytes, in `arena`; its mtime in *mtime unless that is NULL. -EFBIG for a larger
- * one, or the errno of opening or reading; the message begins with the path.
+ * The bytes of a regular file. -EFBIG for one that is larger than it may be, -EXDEV for one outside the fence, or the errno of opening
+ * or reading; the message begins with the path.
  */
-int slurp_file(const char *path, uint64_t max, struct arena *arena, struct bytes *out, struct timespec *mtime, struct error *err);
+int slurp_file(const char *path, const struct slurp *how, struct bytes *out, struct error *err);
 
 #endif

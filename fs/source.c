@@ -118,14 +118,14 @@ static int describe(struct source *out, struct error *err)
 	return 0;
 }
 
-int source_open_file(const char *path, struct source *out, struct error *err)
+int source_open_file(const char *path, const struct fence *fence, struct source *out, struct error *err)
 {
 	int rc;
 
 	*out = (struct source){ .path = path };
-	out->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a pipe without a writer must not block the mount */
+	out->fd = fence_open(fence, path, O_NOCTTY | O_NONBLOCK, err); /* a pipe without a writer must not block the mount */
 	if (out->fd < 0)
-		return error_set(err, -errno, "%s: %s", path, strerror(errno));
+		return out->fd;
 	rc = describe(out, err);
 	if (rc < 0)
 		source_close(out);
@@ -172,7 +172,7 @@ int source_adopt(struct sources *s, struct source *source, uint32_t *index, stru
 int source_open(struct sources *s, const char *path, uint32_t *index, struct error *err)
 {
 	struct source source;
-	int rc = source_open_file(path, &source, err);
+	int rc = source_open_file(path, s->fence, &source, err);
 
 	return rc < 0 ? rc : source_adopt(s, &source, index, err);
 }

@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "fs/fds.h"
+#include "fs/fence.h"
 #include "layout/arena.h"
 #include "layout/ckpt.h"
 #include "layout/error.h"
@@ -53,6 +54,7 @@ struct sources {
 	uint32_t count, capacity;
 	struct arena *arena; /* of the paths */
 	struct fds *fds;     /* what bounds the open files; NULL: nothing does */
+	const struct fence *fence; /* what the files must lie in; NULL: anywhere */
 };
 
 /*
@@ -64,8 +66,8 @@ struct sources *source_list_bounded(struct fds *fds);
 void source_list_free(struct sources *sources);
 
 /*
- * Opens `path` and puts it at the end of the list, *index is its number. Links are followed. -EINVAL for anything but a
- * regular file, -ENOMEM, or the errno of open; the message names the path.
+ * Opens `path` and puts it at the end of the list, *index is its number. Links are followed, as far as the fence of the list lets
+ * them lead (-EXDEV). -EINVAL for anything but a regular file, -ENOMEM, or the errno of open; the message names the path.
  */
 int source_open(struct sources *sources, const char *path, uint32_t *index, struct error *err);
 
@@ -73,7 +75,7 @@ int source_open(struct sources *sources, const char *path, uint32_t *index, stru
  * The two halves of source_open(), for who opens files in several threads: an open file that is in no list yet (source_close() ends
  * it), and its place at the end of a list, which owns it from then on, also when that fails. `path` must live until then.
  */
-int source_open_file(const char *path, struct source *out, struct error *err);
+int source_open_file(const char *path, const struct fence *fence, struct source *out, struct error *err);
 void source_close(struct source *source);
 int source_adopt(struct sources *sources, struct source *source, uint32_t *index, struct error *err);
 

@@ -17,6 +17,7 @@ struct found {
 	uint64_t count, room;
 	bool ckpt, json; /* kinds seen */
 	struct arena *arena;
+	const struct fence *fence;
 };
 
 static int add_path(struct found *f, const char *path, struct error *err)
@@ -40,7 +41,7 @@ static int add_folder(struct found *f, const char *path, struct error *err)
 {
 	struct scan_list list;
 	uint64_t before = f->count;
-	int code = scan_dir(path, f->arena, &list, err);
+	int code = scan_dir(path, f->fence, f->arena, &list, err);
 
 	for (uint64_t i = 0; code == 0 && i < list.count; i++) {
 		const struct scan_entry *e = &list.entries[i];
@@ -128,6 +129,7 @@ struct reading {
 	XXH128_hash_t *hashes;
 	uint64_t count;
 	struct arena *arena;
+	const struct fence *fence;
 };
 
 static bool is_new(struct reading *r, struct bytes text)
@@ -146,7 +148,8 @@ static int read_one(struct reading *r, const char *path, struct strategies *out,
 	struct arena *scratch = arena_new();
 	struct timespec mtime;
 	struct bytes text;
-	int code = scratch ? slurp_file(path, FILE_MAX, scratch, &text, &mtime, err) : error_nomem(err);
+	struct slurp how = { .arena = scratch, .max = FILE_MAX, .fence = r->fence, .mtime = &mtime };
+	int code = scratch ? slurp_file(path, &how, &text, err) : error_nomem(err);
 
 	if (code == 0 && later(&mtime, &out->newest))
 		out->newest = mtime;
@@ -164,7 +167,7 @@ static int read_one(struct reading *r, const char *path, struct strategies *out,
 
 static int read_all(struct found *f, struct strategies *out, struct error *err)
 {
-	struct reading r = { .arena = f->arena };
+	struct reading r = { .arena = f->arena, .fence = f->fence };
 	struct strategy *united;
 	int code = 0;
 
@@ -181,17 +184,17 @@ static int read_all(struct found *f, struct strategies *out, struct error *err)
 	return code;
 }
 
-int strategies_load(const struct options_list *sources, const struct options_list *named, bool optional, struct arena *arena, struct strategies *out,
-		    struct error *err)
+int strategies_load(const struct strategies_look *look, struct arena *arena, struct strategies *out, struct error *err)
 {
-	struct found f = { .arena = arena };
+	const struct options_list *named = look->named;
+	struct found f = { .arena = arena, .fence = look->fence };
 	int code = 0;
 
 	*out = (struct strategies){ 0 };
 	for (uint32_t i = 0; code == 0 && i < named->count; i++)
 		code = add_named(&f, named->item[i], err);
 	if (code == 0 && named->count == 0)
-		code = look_up_all(&f, sources, optional, err);
+		code = look_up_all(&f, look->sources, look->optional, err);
 	if (code == 0 && f.count)
 		code = read_all(&f, out, err);
 	out->paths = f.paths;

@@ -24,11 +24,15 @@ struct strategies {
 	struct timespec newest;          /* newest mtime of them */
 };
 
-/*
- * Finds and unites the strategy of the directories `sources` (absolute); `named` are the values of -o strategy=. With `optional`,
- * finding none is no error. All of *out lives in `arena`.
- */
-int strategies_load(const struct options_list *sources, const struct options_list *named, bool optional, struct arena *arena, struct strategies *out,
-		    struct error *err);
+/* Where to look. */
+struct strategies_look {
+	const struct options_list *sources; /* absolute directories */
+	const struct options_list *named;   /* the values of -o strategy= */
+	bool optional;                      /* finding none is no error */
+	const struct fence *fence;          /* for what is found */
+};
+
+/* Finds and unites the strategy. All of *out lives in `arena`. */
+int strategies_load(const struct strategies_look *look, struct arena *arena, struct strategies *out, struct error *err);
 
 #endif
