@@ -11,6 +11,7 @@
 
 #include <fuse_lowlevel.h>
 
+#include "fs/ahead.h"
 #include "fs/opened.h"
 #include "fs/reply.h"
 #include "fs/root.h"
@@ -21,6 +22,7 @@ struct ops {
 	struct hub *hub;
 	const struct status *status;
 	struct reply *reply;
+	struct ahead *ahead; /* NULL: nothing is read ahead */
 	struct opened_list opened;
 };
 

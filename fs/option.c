@@ -7,6 +7,9 @@
 #include "fs/scope.h"
 #include "fs/value.h"
 
+#define READAHEAD_LEAST (UINT64_C(4) << 10)
+#define READAHEAD_MOST (UINT64_C(64) << 20) /* bytes: the kernel takes as much for each file that is read in order */
+
 int option_push(struct options *o, struct options_list *list, const char *item, struct error *err)
 {
 	if (list->count == list->capacity) {
@@ -137,7 +140,19 @@ static int set_max_threads(struct options *o, const char *value, struct error *e
 
 static int set_readahead(struct options *o, const char *value, struct error *err)
 {
-	return value_size(value, &o->readahead, err);
+	int rc = value_size(value, &o->readahead, err);
+
+	if (rc == 0 && o->readahead && (o->readahead < READAHEAD_LEAST || o->readahead > READAHEAD_MOST))
+		return error_set(err, -EINVAL, "expected 4K to 64M, or 0, found \"%s\"", value);
+	return rc;
+}
+
+static int set_cache_budget(struct options *o, const char *value, struct error *err)
+{
+	if (strcmp(value, "off") != 0)
+		return value_size(value, &o->cache_budget, err);
+	o->cache_budget = 0;
+	return 0;
 }
 
 /* (uid_t)-1 means "nobody in particular" to the kernel, so it is no user. */
@@ -212,6 +227,8 @@ static const struct option table[] = {
 	  "threads that work (default: 2 a processor, 4 to 16)" },
 	{ "readahead", OPTION_VALUE, SCOPE_MOUNT, set_readahead, 0, "SIZE",
 	  "read-ahead of the mount; only root can raise it (default 1M; 0: leave it)" },
+	{ "cache_budget", OPTION_VALUE, SCOPE_MOUNT, set_cache_budget, 0, "SIZE|off",
+	  "how far ahead of its readers slow sources are read, of all readers together\n(default 256M)" },
 	{ "allow_other", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(allow_other), NULL,
 	  "let other users in, as far as modes allow" },
 	{ "follow", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(follow), NULL,

@@ -135,7 +135,8 @@ int options_parse(const char *verb, int argc, char *const *argv, struct options 
 	bool ended = false;
 	int rc = 0;
 
-	*o = (struct options){ .verb = verb, .arena = arena_new(), .readahead = OPTIONS_READAHEAD };
+	*o = (struct options){ .verb = verb, .arena = arena_new(), .readahead = OPTIONS_READAHEAD,
+			       .cache_budget = OPTIONS_CACHE_BUDGET };
 	if (!o->arena)
 		return error_nomem(err);
 	for (; w.at < argc && rc == 0; w.at++) {

@@ -21,6 +21,7 @@
 
 #define OPTIONS_PART_SIZE (UINT64_C(3) << 30) /* bytes: part_size where none is given */
 #define OPTIONS_READAHEAD (UINT64_C(1) << 20) /* bytes: readahead where none is given */
+#define OPTIONS_CACHE_BUDGET (UINT64_C(256) << 20) /* bytes: cache_budget where none is given */
 
 enum options_index {
 	OPTIONS_INDEX_AUTO, /* not given: as the source has it, else ms */
@@ -66,6 +67,7 @@ struct options {
 	const char *fsname;          /* NULL: the source */
 	uint32_t max_threads;        /* 0: not given */
 	uint64_t readahead;          /* bytes; 0: leave it alone */
+	uint64_t cache_budget;       /* bytes; 0: off */
 	bool allow_other, allow_root, default_permissions, foreground, debug, help;
 	bool follow;                 /* with allow_other, links that lead out of SOURCE */
 	const struct fence *fence;   /* else what they may not lead out of (fence.h); NULL: they may */

@@ -102,6 +102,7 @@ int serve_mount(const struct options *options, const char *point, const struct s
 	s->shown = *shown;
 	s->status.model = hub_root(shown->hub)->model;
 	s->status.follow = shown->follow;
+	s->status.options = options;
 	s->status.mountpoint = point;
 	s->status.since = time(NULL);
 	s->ops = (struct ops){ .hub = shown->hub, .status = &s->status, .reply = reply_new(&s->log) };
@@ -265,20 +266,33 @@ static void abort_connection(const struct serve *s)
 	sys_set(path, 1);
 }
 
+/* A source that hangs can keep a thread of ours for ever, and must not keep the mount. */
+static void leave_anyway(struct serve *s)
+{
+	serve_unmount(s);
+	log_error(&s->log, "%s: still being read after ten seconds; leaving all the same", s->options->source.item[0]);
+	_exit(1);
+}
+
 /*
  * Ends the watcher. What it tells the kernel may have to wait for the answer to a look-up, which nobody gives any more; breaking
- * the connection ends that wait. A source that hangs can keep it for ever, and must not keep the mount.
+ * the connection ends that wait.
  */
 static void stop_watching(struct serve *s)
 {
 	if (!s->watch || watch_stop(s->watch, 2))
 		return;
 	abort_connection(s);
-	if (watch_stop(s->watch, 8))
-		return;
-	serve_unmount(s);
-	log_error(&s->log, "%s: still being read after ten seconds; leaving all the same", s->options->source.item[0]);
-	_exit(1);
+	if (!watch_stop(s->watch, 8))
+		leave_anyway(s);
+}
+
+/* What it asks the kernel to read it does not wait for, as a rule. */
+static void stop_reading_ahead(struct serve *s)
+{
+	if (!ahead_stop(s->ops.ahead, 10))
+		leave_anyway(s);
+	s->ops.ahead = NULL;
 }
 
 static int start(struct serve *s, struct error *err)
@@ -287,9 +301,16 @@ static int start(struct serve *s, struct error *err)
 
 	if (rc < 0)
 		return rc;
+	rc = ahead_start(s->ops.hub, s->options->cache_budget, &s->ops.ahead, err);
+	if (rc < 0) {
+		stop_watching(s);
+		return rc;
+	}
+	s->status.ahead = s->ops.ahead;
 	rc = start_settler(s);
 	if (rc == 0)
 		return 0;
+	stop_reading_ahead(s);
 	stop_watching(s);
 	return error_set(err, rc, "no thread: %s", strerror(-rc));
 }
@@ -316,6 +337,7 @@ int serve_run(struct serve *s, int channel, struct error *err)
 		error_set(err, rc, "serving %s ended: %s", s->point, strerror(-rc));
 	if (rc < 0 && s->log.to_syslog)
 		log_error(&s->log, "%s", err->msg);
+	stop_reading_ahead(s);
 	stop_watching(s);
 	fuse_remove_signal_handlers(s->session);
 	serve_unmount(s); /* also wakes the settling thread, should it still wait for an answer */

@@ -25,10 +25,36 @@ static void add_left_out(struct text *t, const struct checkpoint *ckpt)
 		text_add(t, "  ... and %" PRIu64 " more, in status.json\n", ckpt->note_count - NOTES_SHOWN);
 }
 
+void status_reading_text(const struct status *s, struct text *t)
+{
+	uint64_t is = atomic_load(&s->readahead) / 1024, wanted = s->options->readahead / 1024, budget = s->options->cache_budget;
+	struct ahead_sum sum = ahead_sum(s->ahead);
+
+	if (is)
+		text_add(t, "%-12s %" PRIu64 " KiB", "read-ahead", is);
+	if (is && wanted && is != wanted)
+		text_add(t, ", not the %" PRIu64 " KiB of readahead=: only root can change it, where /sys is writable", wanted);
+	if (is)
+		text_add(t, "\n");
+	if (budget)
+		text_add(t, "%-12s up to %" PRIu64 " bytes ahead of readers; %" PRIu64 " were asked for, and %" PRIu64 " in the page cache already\n",
+			 "sources", budget, sum.asked, sum.spared);
+}
+
+void status_reading_json(const struct status *s, struct text *t)
+{
+	struct ahead_sum sum = ahead_sum(s->ahead);
+
+	report_json_number(t, "readahead", atomic_load(&s->readahead));
+	report_json_number(t, "readahead_wanted", s->options->readahead);
+	report_json_number(t, "cache_budget", s->options->cache_budget);
+	report_json_number(t, "ahead_asked", sum.asked);
+	report_json_number(t, "ahead_cached", sum.spared);
+}
+
 static void add_facts(struct text *t, const struct status *s)
 {
 	const struct model *m = s->model;
-	uint64_t readahead = atomic_load(&s->readahead);
 
 	report_fields(t, "source", &m->source_dirs);
 	report_field(t, "kind", m->kind ? m->kind : "unknown");
@@ -40,8 +66,7 @@ static void add_facts(struct text *t, const struct status *s)
 			 m->checkpoint->outside_count);
 	text_add(t, "%-12s %" PRIu64 ", %" PRIu64 " bytes, from %" PRIu32 " source files\n", "files", m->view.count, m->tree.bytes,
 		 m->sources->count);
-	if (readahead)
-		text_add(t, "%-12s %" PRIu64 " KiB\n", "read-ahead", readahead / 1024);
+	status_reading_text(s, t);
 }
 
 static void add_model(struct text *t, const struct status *s)
@@ -80,7 +105,7 @@ static void json_model(struct text *t, const struct status *s)
 	report_json_number(t, "files", m->view.count);
 	report_json_number(t, "bytes", m->tree.bytes);
 	report_json_number(t, "source_files", m->sources->count);
-	report_json_number(t, "readahead", atomic_load(&s->readahead));
+	status_reading_json(s, t);
 	report_json_texts(t, "warnings", &m->warnings);
 	report_json_left_out(t, m->checkpoint);
 	report_json_problems(t, m->problems);

@@ -8,19 +8,26 @@
 
 #include <stdatomic.h>
 
+#include "fs/ahead.h"
 #include "fs/follow.h"
 #include "layout/text.h"
 
 struct status {
 	const struct model *model;  /* of a mount of one */
 	struct follow *follow;      /* of a mount of many; else NULL */
+	const struct options *options;
 	const char *mountpoint;
 	time_t since;               /* wall clock, when it was mounted */
 	_Atomic uint64_t readahead; /* bytes, of the mount; 0 while it is not known */
+	const struct ahead *ahead;  /* what reads sources ahead; NULL: off */
 };
 
 /* Write the report; text->failed says whether there was memory for it. */
 void status_text(const struct status *status, struct text *text);
 void status_json(const struct status *status, struct text *text);
+
+/* The part of them that is about reading ahead; as members of an object that has begun. */
+void status_reading_text(const struct status *status, struct text *text);
+void status_reading_json(const struct status *status, struct text *text);
 
 #endif

@@ -38,7 +38,7 @@ static void add_facts(struct text *t, const struct status *s)
 {
 	struct follow *f = s->follow;
 	struct model_texts sources = source_dirs(f), strategies = strategy_files(f);
-	uint64_t shown = count_shown(f), readahead = atomic_load(&s->readahead), retired = hub_retired(f->hub);
+	uint64_t shown = count_shown(f), retired = hub_retired(f->hub);
 	char latest[HUB_NAME];
 
 	report_fields(t, "source", &sources);
@@ -49,8 +49,7 @@ static void add_facts(struct text *t, const struct status *s)
 		text_add(t, ", %" PRIu64 " gone but still in use", retired);
 	text_add(t, "\n");
 	report_field(t, "latest", root_latest(f->hub, latest) ? latest : "no step is complete yet");
-	if (readahead)
-		text_add(t, "%-12s %" PRIu64 " KiB\n", "read-ahead", readahead / 1024);
+	status_reading_text(s, t);
 	if (f->trouble.msg[0])
 		report_field(t, "trouble", f->trouble.msg);
 }
@@ -125,7 +124,7 @@ void status_steps_json(const struct status *s, struct text *t)
 	report_json_text(t, "latest", root_latest(f->hub, latest) ? latest : NULL);
 	report_json_text(t, "trouble", f->trouble.msg[0] ? f->trouble.msg : NULL);
 	report_json_number(t, "retired", hub_retired(f->hub));
-	report_json_number(t, "readahead", atomic_load(&s->readahead));
+	status_reading_json(s, t);
 	report_key(t, "steps");
 	text_add(t, "[");
 	for (uint64_t i = 0; i < f->count; i++) {

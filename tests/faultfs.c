@@ -13,7 +13,7 @@
  *   direct=1     files that are opened from now on are not cached, so that every read comes here as it was made
  *   reset=1      begin to count anew
  * Reading it tells, as JSON, how many reads were begun, how many are at work, the most that ever were at the same time, and the last
- * reads as [path, offset, length] in the order in which they came.
+ * reads as [path, offset, length, milliseconds since some time] in the order in which they came.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CONTROL "/.faults"
@@ -34,6 +35,7 @@ struct logged {
 	char path[NAME];
 	long long offset;
 	size_t len;
+	long long ms; /* when it began, on a clock that runs evenly */
 };
 
 struct faults {
@@ -66,6 +68,14 @@ static bool take(long *count, bool meant)
 	return true;
 }
 
+static long long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
 static struct fate begin_read(struct faults *f, const char *path, size_t len, off_t offset)
 {
 	struct logged *l;
@@ -77,6 +87,7 @@ static struct fate begin_read(struct faults *f, const char *path, size_t len, of
 	snprintf(l->path, sizeof(l->path), "%s", path);
 	l->offset = offset;
 	l->len = len;
+	l->ms = now_ms();
 	if (++f->now > f->most)
 		f->most = f->now;
 	meant = strstr(path, f->only) != NULL;
@@ -146,7 +157,7 @@ static char *report(struct faults *f, size_t *len)
 	for (unsigned long n = f->reads > LOGGED ? f->reads - LOGGED : 0, first = n; n < f->reads; n++) {
 		const struct logged *l = &f->log[n % LOGGED];
 
-		fprintf(out, "%s[\"%s\", %lld, %zu]", n > first ? ", " : "", l->path, l->offset, l->len);
+		fprintf(out, "%s[\"%s\", %lld, %zu, %lld]", n > first ? ", " : "", l->path, l->offset, l->len, l->ms);
 	}
 	fprintf(out, "]}\n");
 	pthread_mutex_unlock(&f->lock);

@@ -73,6 +73,7 @@ Test(options, nothing_given)
 	cr_assert_eq(parse(args, &o, &err), 0);
 	cr_assert_eq(o.part_size, 0);
 	cr_assert_eq(o.readahead, OPTIONS_READAHEAD);
+	cr_assert_eq(o.cache_budget, OPTIONS_CACHE_BUDGET);
 	cr_assert_eq(o.index, OPTIONS_INDEX_AUTO);
 	cr_assert(!o.step && !o.fsname && !o.strategy_none && !o.outside_rank0 && !o.has_uid && !o.has_gid && !o.has_mode);
 	cr_assert_eq(o.seen, 0);
@@ -134,6 +135,37 @@ Test(options, each_value)
 	cr_assert(o.has_uid && o.uid == 0 && o.has_gid && o.gid == 7 && o.has_mode && o.mode == 0440);
 	cr_assert(o.debug && o.foreground && o.allow_root);
 	options_free(&o);
+}
+
+Test(options, reading_ahead)
+{
+	static const struct {
+		const char *arg;
+		uint64_t readahead, budget;
+	} good[] = {
+		{ "readahead=4K", 4096, OPTIONS_CACHE_BUDGET }, { "readahead=64M", 64 << 20, OPTIONS_CACHE_BUDGET },
+		{ "readahead=0,cache_budget=off", 0, 0 }, { "cache_budget=0", OPTIONS_READAHEAD, 0 },
+		{ "cache_budget=2G", OPTIONS_READAHEAD, UINT64_C(2) << 30 }, { "cache_budget=77", OPTIONS_READAHEAD, 77 },
+	};
+	static const char *const bad[] = { "readahead=1", "readahead=4095", "readahead=65M", "readahead=off", "readahead=-1", "readahead=",
+					   "cache_budget=OFF", "cache_budget=1KB", "cache_budget=99999999999999999999", "cache_budget=", "cache_budget" };
+	struct options o;
+	struct error err;
+
+	for (size_t i = 0; i < COUNT(good); i++) {
+		const char *const args[ARGS] = { "-o", good[i].arg };
+
+		cr_assert_eq(parse(args, &o, &err), 0, "%s: %s", good[i].arg, err.msg);
+		cr_assert_eq(o.readahead, good[i].readahead, "%s", good[i].arg);
+		cr_assert_eq(o.cache_budget, good[i].budget, "%s", good[i].arg);
+		options_free(&o);
+	}
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		const char *const args[ARGS] = { "-o", bad[i] };
+
+		cr_assert_eq(parse(args, &o, &err), -EINVAL, "%s was taken", bad[i]);
+		options_free(&o);
+	}
 }
 
 Test(options, rank_views)

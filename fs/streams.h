@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which reads of a mount follow one another, and how far ahead of them to read. A stream is a place in an image that reads move on
+ * from: it is known by the image and not by the open file, for several processes may share one, or take turns with one each, and
+ * the kernel asks for what any of them needs once.
+ *
+ * The first read of a place makes a stream. From the second on, what follows is wanted, as far as a window that doubles each time; more is
+ * wanted when the reader is half through. Reads arrive in disorder, several threads answering them, and loaders step over what
+ * they do not want: a little before and behind is no other place.
+ *
+ * What is wanted is taken in steps, a stream after the other. It is all decisions: it reads nothing, knows no clock and takes no lock.
+ */
+#ifndef FS_STREAMS_H
+#define FS_STREAMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STREAMS_MOST 16
+#define STREAMS_NEAR (UINT64_C(4) << 20) /* bytes around a place that are still that place */
+#define STREAMS_STEP (UINT64_C(1) << 20) /* bytes that are taken at once */
+
+/* A read of [offset, offset + len) of an image of `size` bytes. */
+struct streams_read {
+	const void *image; /* compared, not looked into */
+	uint64_t size, offset, len;
+};
+
+/* Wanted is [taken, ahead). */
+struct stream {
+	const void *image; /* NULL: unused */
+	uint64_t at;       /* where the farthest read ended */
+	uint64_t taken, ahead;
+	uint64_t window;   /* 0: one read only */
+	uint64_t used;     /* turn of the last read */
+	bool paused;       /* by its user: nothing is taken of it */
+};
+
+struct streams {
+	uint64_t share; /* bytes: the largest window. All of them together are the budget */
+	uint32_t count; /* that there may be */
+	uint32_t last;  /* of which a step was taken */
+	uint64_t turn;  /* grows with each read */
+	struct stream list[STREAMS_MOST]; /* [count] */
+};
+
+/* `budget` in bytes, at least 1. */
+void streams_init(struct streams *s, uint64_t budget);
+
+/* The stream of a read, or else the one that is to be given up for it. */
+struct stream *streams_find(struct streams *s, const struct streams_read *read);
+bool streams_is_here(const struct stream *stream, const struct streams_read *read);
+
+/* Notes a read in the stream that was found for it; one that is not here begins anew. */
+void streams_note(struct streams *s, struct stream *stream, const struct streams_read *read);
+
+/* Of a stream: something is wanted. */
+bool streams_wants(const struct stream *stream);
+
+/* The next stream that wants something and is not paused, in turn; NULL when there is none. */
+struct stream *streams_next(struct streams *s);
+
+/* Takes a step of it: [*from, *to) is wanted no more. */
+void streams_take(struct stream *stream, uint64_t *from, uint64_t *to);
+
+/* Gives a step back that could not be done, unless the reader has come there meanwhile or the stream is another one. */
+void streams_give_back(struct stream *stream, const void *image, uint64_t from, uint64_t to);
+
+#endif

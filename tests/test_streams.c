@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is read ahead of which reads: a reader in order, one that jumps about, several at once, and steps given back. */
+#include <criterion/criterion.h>
+
+#include "fs/streams.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define SIZE (UINT64_C(1) << 30)
+
+static const int images[64]; /* their addresses stand for images */
+
+static struct stream *note(struct streams *s, const void *image, uint64_t offset, uint64_t len)
+{
+	struct streams_read read = { image, SIZE, offset, len };
+	struct stream *stream = streams_find(s, &read);
+
+	streams_note(s, stream, &read);
+	return stream;
+}
+
+/* Takes all that is wanted; how much it was. Each step must go on where the one before ended. */
+static uint64_t drain(struct streams *s)
+{
+	uint64_t sum = 0, from, to, last = 0;
+	struct stream *stream;
+
+	while ((stream = streams_next(s))) {
+		streams_take(stream, &from, &to);
+		cr_assert(from < to && to - from <= STREAMS_STEP);
+		cr_assert(sum == 0 || from == last, "from %lu after %lu", (unsigned long)from, (unsigned long)last);
+		sum += to - from;
+		last = to;
+	}
+	return sum;
+}
+
+Test(streams, a_reader_in_order)
+{
+	uint64_t asked = 0, at = 0, len = 128 << 10;
+	struct streams s;
+
+	streams_init(&s, 256 * MIB);
+	cr_assert_eq(s.count, STREAMS_MOST);
+	cr_assert_eq(s.share, 16 * MIB);
+	for (int i = 0; i < 400; i++, at += len) {
+		struct stream *stream = note(&s, &images[0], at, len);
+
+		cr_assert(i > 0 || !streams_wants(stream), "one read is no reader in order");
+		cr_assert(i != 1 || stream->ahead == 2 * len + 4 * len, "the first window");
+		asked += drain(&s);
+		cr_assert_leq(stream->ahead, stream->at + s.share, "never more than the share");
+		cr_assert(i < 160 || stream->ahead >= stream->at + s.share / 2, "never less than half of it");
+	}
+	cr_assert_leq(asked, at + s.share);
+}
+
+Test(streams, the_window_doubles)
+{
+	uint64_t windows[8], n = 0;
+	struct streams s;
+
+	streams_init(&s, 64 * MIB);
+	for (uint64_t at = 0; at < 32 * MIB; at += MIB / 8) {
+		struct stream *stream = note(&s, &images[0], at, MIB / 8);
+
+		drain(&s);
+		if (stream->window && (n == 0 || windows[n - 1] != stream->window))
+			windows[n++] = stream->window;
+	}
+	cr_assert_eq(n, 4);
+	for (uint64_t i = 0; i < n; i++)
+		cr_assert_eq(windows[i], MIB / 2 << i);
+}
+
+Test(streams, the_end_of_an_image)
+{
+	struct streams s;
+	struct stream *stream;
+
+	streams_init(&s, 256 * MIB);
+	note(&s, &images[0], SIZE - 4 * MIB, MIB);
+	note(&s, &images[0], SIZE - 3 * MIB, MIB);
+	cr_assert_eq(drain(&s), 2 * MIB);
+	stream = note(&s, &images[0], SIZE - MIB, 4 * MIB);
+	cr_assert_eq(stream->at, SIZE);
+	cr_assert_eq(drain(&s), 0);
+}
+
+/* Far apart, backwards, or the same bytes again. */
+Test(streams, no_reader_in_order)
+{
+	struct streams s;
+
+	streams_init(&s, 256 * MIB);
+	for (uint64_t i = 0; i < 100; i++)
+		note(&s, &images[0], i * 37 % 100 * 10 * MIB, 4096);
+	cr_assert_eq(drain(&s), 0);
+	for (uint64_t i = 100; i-- > 0;)
+		note(&s, &images[1], i * MIB, MIB);
+	cr_assert_eq(drain(&s), 0);
+	for (uint64_t i = 0; i < 100; i++)
+		note(&s, &images[2], 5 * MIB, MIB);
+	cr_assert_eq(drain(&s), 0);
+}
+
+/* Reads in disorder, as several threads answer them, are one stream, and nothing is wanted twice. */
+Test(streams, in_disorder)
+{
+	static const uint64_t order[] = { 1, 0, 3, 2, 5, 4, 7, 6 };
+	uint64_t asked = 0;
+	struct streams s;
+
+	streams_init(&s, 256 * MIB);
+	for (uint64_t i = 0; i < 400; i++) {
+		note(&s, &images[0], (i / 8 * 8 + order[i % 8]) * MIB / 8, MIB / 8);
+		asked += drain(&s);
+	}
+	cr_assert_eq(s.list[1].used, 0, "a second stream");
+	cr_assert_geq(asked, 49 * MIB);
+	cr_assert_leq(asked, 50 * MIB + s.share);
+}
+
+/* Each has a stream, up to the most; one more takes the place of the one that rested longest. */
+Test(streams, several_readers)
+{
+	struct streams s;
+	struct stream *first, *other;
+
+	streams_init(&s, 256 * MIB);
+	for (uint64_t at = 0; at < 4 * MIB; at += MIB)
+		for (int i = 0; i < STREAMS_MOST; i++)
+			note(&s, &images[i], at, MIB);
+	for (uint32_t i = 0; i < 2 * STREAMS_MOST; i++) {
+		uint64_t from, to;
+		struct stream *next = streams_next(&s);
+
+		cr_assert_not_null(next);
+		cr_assert_eq(next, &s.list[(i + 1) % STREAMS_MOST], "in turn");
+		streams_take(next, &from, &to);
+	}
+	first = note(&s, &images[0], 4 * MIB, MIB);
+	other = note(&s, &images[40], 0, MIB);
+	cr_assert_neq(first, other);
+	cr_assert_eq(other->image, &images[40]);
+	cr_assert_eq(other - s.list, 1, "the second had rested longest");
+	cr_assert(!streams_wants(other));
+}
+
+/* Two readers of one image, far apart, are two streams. */
+Test(streams, two_places)
+{
+	struct streams s;
+	struct stream *a = NULL, *b = NULL;
+
+	streams_init(&s, 256 * MIB);
+	for (uint64_t at = 0; at < 4 * MIB; at += MIB) {
+		a = note(&s, &images[0], at, MIB);
+		b = note(&s, &images[0], SIZE / 2 + at, MIB);
+	}
+	cr_assert_neq(a, b);
+	cr_assert(streams_wants(a) && streams_wants(b));
+}
+
+Test(streams, a_reader_that_overtakes)
+{
+	struct streams s;
+	struct stream *stream;
+
+	streams_init(&s, 256 * MIB);
+	note(&s, &images[0], 0, MIB);
+	stream = note(&s, &images[0], MIB, MIB);
+	cr_assert_eq(stream->taken, 2 * MIB);
+	note(&s, &images[0], 4 * MIB, MIB);
+	cr_assert_eq(stream->taken, 5 * MIB, "what he has read is wanted no more");
+}
+
+Test(streams, giving_back)
+{
+	uint64_t from, to;
+	struct streams s;
+	struct stream *stream;
+
+	streams_init(&s, 256 * MIB);
+	note(&s, &images[0], 0, MIB);
+	stream = note(&s, &images[0], MIB, MIB);
+	streams_take(stream, &from, &to);
+	streams_give_back(stream, &images[1], from, to);
+	cr_assert_eq(stream->taken, to, "of another image");
+	streams_give_back(stream, &images[0], from, to);
+	cr_assert_eq(stream->taken, from);
+	streams_take(stream, &from, &to);
+	stream->at = from + 10;
+	streams_give_back(stream, &images[0], from, to);
+	cr_assert_eq(stream->taken, from + 10, "the reader has come there");
+	streams_take(stream, &from, &to);
+	stream->at = to;
+	streams_give_back(stream, &images[0], from, to);
+	cr_assert_eq(stream->taken, to, "he is past it");
+	stream->paused = true;
+	cr_assert_null(streams_next(&s));
+	stream->paused = false;
+	cr_assert_eq(streams_next(&s), stream);
+}
+
+Test(streams, small_budgets)
+{
+	static const struct {
+		uint64_t budget, share;
+		uint32_t count;
+	} cases[] = { { 1, 1, 1 }, { MIB, MIB, 1 }, { 3 * MIB, MIB, 3 }, { 16 * MIB, MIB, 16 }, { 64 * MIB, 4 * MIB, 16 }, { INT64_MAX, INT64_MAX / 16, 16 } };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct streams s;
+
+		streams_init(&s, cases[i].budget);
+		cr_assert_eq(s.share, cases[i].share, "case %zu", i);
+		cr_assert_eq(s.count, cases[i].count, "case %zu", i);
+		for (uint64_t at = 0; at < 20 * MIB; at += MIB) {
+			struct stream *stream = note(&s, &images[0], at, MIB);
+
+			cr_assert_leq(stream->ahead - stream->at, cases[i].budget);
+		}
+	}
+}
