@@ -21,13 +21,14 @@ static int apply_item(struct options *o, char *item, struct error *err)
 /* The text of one -o: items between commas, escapes undone. Empty items are stepped over, as mount(8) does. */
 static int parse_list(struct options *o, const char *text, struct error *err)
 {
+	char *room = arena_alloc(o->arena, strlen(text) + 1, 1); /* for all items: each is followed by its NUL, where its comma was */
 	int rc = 0;
 
+	if (!room)
+		return error_nomem(err);
 	while (*text && rc == 0) {
-		char *item = arena_alloc(o->arena, strlen(text) + 1, 1), *out = item;
+		char *item = room, *out = item;
 
-		if (!item)
-			return error_nomem(err);
 		for (; *text && *text != ','; text++) {
 			if (*text == '\\' && (text[1] == ',' || text[1] == '\\'))
 				text++;
@@ -35,6 +36,8 @@ static int parse_list(struct options *o, const char *text, struct error *err)
 		}
 		if (*text == ',')
 			text++;
+		*out++ = '\0';
+		room = out;
 		if (*item)
 			rc = apply_item(o, item, err);
 	}

@@ -34,6 +34,22 @@ static int parse(const char *const *args, struct options *o, struct error *err)
 	return parse_for("mount", args, o, err);
 }
 
+/* Memory grows with the length of a list, not with its square. */
+Test(options, a_long_list)
+{
+	enum { ITEMS = 20000 };
+	char *list = malloc(3 * ITEMS + 1), *argv[] = { (char[]){ "-o" }, list };
+	struct error err = { "" };
+	struct options o;
+
+	for (int i = 0; i < ITEMS; i++)
+		strcpy(list + 3 * i, "ro,");
+	cr_assert_eq(options_parse(2, argv, &o, &err), 0, "%s", err.msg);
+	cr_assert_leq(arena_size(o.arena), 1 << 20);
+	options_free(&o);
+	free(list);
+}
+
 /* Every way to write one and the same set of options. */
 Test(options, spellings)
 {
