@@ -58,8 +58,8 @@ static void turn8(uint8_t *dst, const uint8_t *src, const struct rows_block *b)
 		memcpy(&a[i], src + i * b->run.src_stride, sizeof(a[i]));
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 4; i++) {
-			t[2 * i] = __builtin_shuffle(a[i], a[i + 4], (row8){ 0, 8, 1, 9, 2, 10, 3, 11 });
-			t[2 * i + 1] = __builtin_shuffle(a[i], a[i + 4], (row8){ 4, 12, 5, 13, 6, 14, 7, 15 });
+			t[2 * i] = __builtin_shufflevector(a[i], a[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+			t[2 * i + 1] = __builtin_shufflevector(a[i], a[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
 		}
 		memcpy(a, t, sizeof(a));
 	}
