@@ -74,7 +74,7 @@ $(B)/tests/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(LIBS) $(LDFLAGS)
 
-$(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(B)/liblayout.a
+$(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(B)/libfs.a $(B)/liblayout.a
 	$(CC) -pthread -o $@ $(if $(FUZZER),$(filter-out %/replay.o,$^),$^) $(LIBS) $(CFLAGS) $(FUZZER) $(LDFLAGS)
 
 $(B)/tests/%: tests/%.c $(B)/libfs.a $(B)/liblayout.a
