@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "layout/natural.h"
+#include "layout/regexp.h"
 #include "layout/rename.h"
 #include "layout/text.h"
 #include "layout/utf8.h"
@@ -71,6 +72,8 @@ static int add_rule(struct rename *r, char *line, struct error *err)
 		return error_set(err, -EINVAL, "expected FROM and TO, found %s", to ? "more" : "one field");
 	if (r->count == RULES_MAX)
 		return error_set(err, -E2BIG, "more than %d rules", RULES_MAX);
+	if (regexp_check(from, err) < 0)
+		return error_prefix(err, -EINVAL, "FROM");
 	rc = regcomp(&r->rules[r->count].from, from, REG_EXTENDED);
 	if (rc != 0) {
 		regerror(rc, &r->rules[r->count].from, why, sizeof(why));

@@ -2,7 +2,8 @@
 /*
  * Rules that give tensors other names in a view (-o rename=FILE), as MindSpore's choice_func does: a rule a line, `FROM TO`, where
  * FROM is a POSIX extended regular expression and TO may have \0 to \9 for what it matched; `\\` is a backslash. Blank lines and those
- * that begin with '#' are stepped over. The rules are applied in order, each to every match in what the one before has made.
+ * that begin with '#' are stepped over; an expression has the bounds of regexp.h. The rules are applied in order, each to every
+ * match in what the one before has made.
  *
  * Invariants after rename_checkpoint(): names are unique over tensors and outside together, not empty, and valid UTF-8.
  */

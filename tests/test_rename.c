@@ -93,6 +93,7 @@ static const struct refused {
 	{ "a{2,1} b", "line 1: FROM \"a{2,1}\": " },
 	{ "*a( b", "line 1: FROM \"*a(\": " },
 	{ "a \\1", "line 1: TO: \\1, but FROM has 0 groups" },
+	{ "a b\n(a)\\1 b", "line 2: FROM: \"(a)\\1\": \\1 is a back-reference, which extended expressions do not have" },
 	{ "(a)(b) \\9", "line 1: TO: \\9, but FROM has 2 groups" },
 	{ "(a) \\1\\2", "line 1: TO: \\2, but FROM has 1 groups" },
 	{ "(a) \\n", "line 1: TO: \"\\\" must be followed by a digit or \"\\\"" },
