@@ -44,7 +44,7 @@ Test(options, a_long_list)
 
 	for (int i = 0; i < ITEMS; i++)
 		strcpy(list + 3 * i, "ro,");
-	cr_assert_eq(options_parse(2, argv, &o, &err), 0, "%s", err.msg);
+	cr_assert_eq(options_parse("mount", 2, argv, &o, &err), 0, "%s", err.msg);
 	cr_assert_leq(arena_size(o.arena), 1 << 20);
 	options_free(&o);
 	free(list);

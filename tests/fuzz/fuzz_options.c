@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as the arguments of a command, one a line: what options.h promises of those that are taken. The first line is also a
+ * Any bytes as the arguments of some verbs, one a line: what options.h promises of those that are taken. The first line is also a
  * value, which comes through the grammar as it is, whatever is in it.
  */
 #include <errno.h>
@@ -54,12 +54,12 @@ static void check_options(const struct options *o)
 	FUZZ_PROMISE(o->names <= RECIPE_NAMINGS && (!o->prefix || (*o->prefix && !strchr(o->prefix, '/'))));
 }
 
-static void parse(int argc, char **argv)
+static void parse(const char *verb, int argc, char **argv)
 {
 	struct error err = { "" };
 	struct options o;
 
-	if (options_parse(argc, argv, &o, &err) == 0)
+	if (options_parse(verb, argc, argv, &o, &err) == 0)
 		check_options(&o);
 	else
 		check_message(err.msg);
@@ -83,7 +83,7 @@ static void come_through(const char *value)
 	}
 	strcpy(out, ",rw");
 	for (int i = 0; i < 2; i++) {
-		FUZZ_PROMISE(options_parse(2, argv[i], &o, &err) == (*value ? 0 : -EINVAL));
+		FUZZ_PROMISE(options_parse("mount", 2, argv[i], &o, &err) == (*value ? 0 : -EINVAL));
 		FUZZ_PROMISE(!*value || strcmp(o.fsname, value) == 0);
 		options_free(&o);
 	}
@@ -92,6 +92,7 @@ static void come_through(const char *value)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const char *const verbs[] = { "mount", "export", "info", "check", "status" };
 	char *text = malloc(size + 1), *argv[ARGS + 1] = { NULL };
 	int argc = 0;
 
@@ -103,7 +104,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (line)
 			*line++ = '\0';
 	}
-	parse(argc, argv);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		parse(verbs[i], argc, argv);
 	come_through(argv[0]);
 	free(text);
 	return 0;
