@@ -26,9 +26,9 @@ static const char *digits(const char *text, uint64_t base, uint64_t *out)
 
 int value_size(const char *text, uint64_t *bytes, struct error *err)
 {
-	static const char units[] = "KMGT";
-	const char *end = digits(text, 10, bytes), *unit = end && *end ? strchr(units, *end & ~0x20) : NULL;
-	uint64_t factor = unit ? UINT64_C(1) << 10 * (unit - units + 1) : 1;
+	static const char units[] = "KMGTkmgt";
+	const char *end = digits(text, 10, bytes), *unit = end && *end ? strchr(units, *end) : NULL;
+	uint64_t factor = unit ? UINT64_C(1) << 10 * ((unit - units) % 4 + 1) : 1;
 
 	if (!end || (*end && (!unit || end[1])) || !bytes_mul(*bytes, factor, bytes) || *bytes > INT64_MAX)
 		return error_set(err, -EINVAL, "expected bytes such as 4096, 64K, 500M or 3G, found \"%s\"", text);

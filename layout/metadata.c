@@ -21,10 +21,15 @@ static const struct {
 	{ "BFloat16", DTYPE_BF16 }, { "Float32", DTYPE_F32 }, { "Float64", DTYPE_F64 }, { "Complex64", DTYPE_C64 },
 };
 
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
 /* Whether `name` is `want` but for capitals, which the reader does not look at. */
 static bool same_type(const char *name, const char *want)
 {
-	for (; *name && (*name | 0x20) == (*want | 0x20); name++)
+	for (; *want && lower(*name) == lower(*want); name++)
 		want++;
 	return *name == 0 && *want == 0;
 }

@@ -51,6 +51,28 @@ static struct metadata *read_real(struct arena *arena, const char *path)
 	return md;
 }
 
+/* Types are found whatever their capitals; what is only nearly a type's name is none. */
+Test(metadata, types)
+{
+	static const struct {
+		const char *type;
+		bool known;
+	} cases[] = {
+		{ "Float32", true }, { "float32", true }, { "BFLOAT16", true }, { "Float32 ", false }, { "Float32            ", false }, { "Float3", false },
+		{ "", false }, { "Float\\u00132", false }, { "Fl\\u004fat32", true }, { "&loat32", false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char tensor[1024];
+		struct arena *arena = arena_new();
+
+		snprintf(tensor, sizeof(tensor), "\"w\":{\"properties\":{\"dtype\":\"%s\"},\"global_shape\":[4,6],\"axis_fragmentations\":[2,1],"
+			 "\"layout\":%s,\"chunk\":%s}", cases[i].type, LAYOUT("[0,-1]"), CHUNK2);
+		cr_assert_eq(good(arena, tensor, STORED)->tensors[0].typed, cases[i].known, "\"%s\"", cases[i].type);
+		arena_free(arena);
+	}
+}
+
 Test(metadata, is_a_strategy_and_a_list_of_files)
 {
 	struct arena *arena = arena_new();
