@@ -5,15 +5,6 @@
 
 #include "fs/report.h"
 
-/* `s` with control characters escaped. */
-void report_safe(struct text *t, const char *s)
-{
-	struct error line;
-
-	error_set(&line, 0, "%s", s);
-	text_add(t, "%s", line.msg);
-}
-
 void report_time(struct text *t, time_t when)
 {
 	char out[32];
@@ -26,7 +17,7 @@ void report_time(struct text *t, time_t when)
 void report_field(struct text *t, const char *name, const char *value)
 {
 	text_add(t, "%-12s ", name);
-	report_safe(t, value);
+	text_shown(t, value);
 	text_add(t, "\n");
 }
 
@@ -46,7 +37,7 @@ void report_problems(struct text *t, struct problems *problems)
 		text_add(t, "  %" PRIu64 " times, last ", p.count);
 		report_time(t, p.last);
 		text_add(t, ": ");
-		report_safe(t, p.msg);
+		text_shown(t, p.msg);
 		text_add(t, "\n");
 	}
 	if (more)

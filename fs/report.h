@@ -9,8 +9,6 @@
 #include "fs/model.h"
 #include "layout/text.h"
 
-/* `s` with control characters escaped. */
-void report_safe(struct text *t, const char *s);
 void report_time(struct text *t, time_t when);
 
 void report_field(struct text *t, const char *name, const char *value);

@@ -22,6 +22,7 @@
 #include "fs/refusal.h"
 #include "fs/serve.h"
 #include "fs/watch.h"
+#include "layout/utf8.h"
 
 #define THREADS_IDLE 8 /* that stay when there is nothing to do */
 
@@ -39,16 +40,22 @@ struct serve {
 	struct watch *watch; /* of a mount of many steps, while it is served */
 };
 
-/* Appends `text` as the value of an option: libfuse splits at commas and undoes backslashes; control characters would end up
- * in /proc/mounts. */
+/*
+ * Appends `text` as the value of an option: libfuse splits at commas and undoes backslashes; what a terminal would obey ends up in
+ * /proc/mounts, and so on the terminal of everyone who looks there.
+ */
 static void add_value(struct text *args, const char *text)
 {
-	for (const char *p = text; *p; p++) {
-		bool control = (unsigned char)*p < 0x20 || *p == 0x7f;
+	const uint8_t *p = (const uint8_t *)text;
+
+	for (uint64_t left = strlen(text); left > 0;) {
+		uint32_t code = 0, used = utf8_decode(p, left, &code), len = used ? used : 1;
 
 		if (*p == ',' || *p == '\\')
 			text_add(args, "\\");
-		text_add(args, "%c", control ? '?' : *p);
+		text_add_bytes(args, used && utf8_is_harmless(code) ? (const char *)p : "?", used && utf8_is_harmless(code) ? len : 1);
+		p += len;
+		left -= len;
 	}
 }
 

@@ -16,9 +16,9 @@ static void add_left_out(struct text *t, const struct checkpoint *ckpt)
 	text_add(t, "\nleft out (%" PRIu64 "):\n", ckpt->note_count);
 	for (uint64_t i = 0; i < ckpt->note_count && i < NOTES_SHOWN; i++) {
 		text_add(t, "  ");
-		report_safe(t, ckpt->notes[i].key);
+		text_shown(t, ckpt->notes[i].key);
 		text_add(t, ": ");
-		report_safe(t, ckpt->notes[i].value);
+		text_shown(t, ckpt->notes[i].value);
 		text_add(t, "\n");
 	}
 	if (ckpt->note_count > NOTES_SHOWN)
@@ -84,7 +84,7 @@ void status_text(const struct status *s, struct text *t)
 	text_add(t, "gatherfs %s, process %d, mounted ", GATHERFS_VERSION, (int)getpid());
 	report_time(t, s->since);
 	text_add(t, " on ");
-	report_safe(t, s->mountpoint);
+	text_shown(t, s->mountpoint);
 	text_add(t, "\n\n");
 	if (s->follow)
 		status_steps_text(s, t);

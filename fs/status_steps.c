@@ -63,7 +63,7 @@ static void add_details(struct text *t, const struct model *m)
 	text_add(t, "\n");
 	for (uint64_t i = 0; i < m->warnings.count; i++) {
 		text_add(t, "    warning: ");
-		report_safe(t, m->warnings.list[i]);
+		text_shown(t, m->warnings.list[i]);
 		text_add(t, "\n");
 	}
 }
@@ -75,7 +75,7 @@ static void add_step(struct text *t, const struct follow_step *s)
 		add_details(t, s->shown->model);
 		return;
 	}
-	report_safe(t, why_of(s));
+	text_shown(t, why_of(s));
 	text_add(t, "\n");
 }
 

@@ -105,17 +105,6 @@ static uint32_t columns_of(uint32_t code)
 	return WITHIN(code, wide) ? 2 : WITHIN(code, none) ? 0 : 1;
 }
 
-/*
- * Direction marks are no control characters by the letter, yet they turn a line around; they, and line separators, are escaped like
- * C0 and C1.
- */
-static bool is_harmless(uint32_t code)
-{
-	static const uint32_t bad[][2] = { { 0, 0x1f }, { 0x7f, 0x9f }, { 0x200e, 0x200f }, { 0x2028, 0x202e }, { 0x2066, 0x2069 } };
-
-	return !WITHIN(code, bad);
-}
-
 /* One character as it is shown. */
 struct glyph {
 	char text[20];
@@ -129,7 +118,7 @@ static struct glyph glyph_at(const char *p)
 	uint32_t code = 0, used = utf8_decode((const uint8_t *)p, strnlen(p, 4), &code);
 
 	g.used = used ? used : 1;
-	if (used && is_harmless(code)) {
+	if (used && utf8_is_harmless(code)) {
 		memcpy(g.text, p, used);
 		g.len = used;
 		g.columns = columns_of(code);

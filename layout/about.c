@@ -12,7 +12,6 @@
 #include "layout/npy.h"
 #include "layout/printed.h"
 #include "layout/step.h"
-#include "layout/utf8.h"
 #include "layout/values.h"
 #include "layout/weave.h"
 
@@ -34,25 +33,6 @@ int64_t about_rank(const char *path)
 struct corners_array about_array(const struct tensor *t)
 {
 	return (struct corners_array){ .dtype = t->dtype, .axes = t->axes, .shape = t->shape };
-}
-
-/* A name or path without what a terminal would obey. */
-static void add_shown(struct text *text, const char *s)
-{
-	const uint8_t *p = (const uint8_t *)s;
-
-	for (uint64_t left = strlen(s); left > 0;) {
-		uint32_t code = 0, len = utf8_decode(p, left, &code);
-
-		if (len > 0 && code >= 0x20 && (code < 0x7f || code > 0x9f)) {
-			text_add_bytes(text, p, len);
-		} else {
-			len = 1;
-			text_add(text, "\\x%02X", p[0]);
-		}
-		p += len;
-		left -= len;
-	}
 }
 
 bool about_next_range(const struct about_source *s, const struct piece *piece, uint64_t bytes, struct about_range *r)
@@ -102,7 +82,7 @@ static void add_part(const struct about *about, const struct tensor *t, uint32_t
 		snprintf(rank, sizeof(rank), "%" PRId64, s->rank);
 	while (about_next_range(s, piece, t->bytes / t->grid.blocks, &range)) {
 		text_add(text, "%-*s  %5s  %14" PRIu64 "  %14" PRIu64 "  ", width, box, rank, range.offset, range.len);
-		add_shown(text, s->path);
+		text_shown(text, s->path);
 		text_add(text, "\n");
 	}
 }
@@ -139,7 +119,7 @@ static bool is_first_of(const struct weave *w, uint32_t i)
 static void add_line(struct text *text, const char *what, const char *s)
 {
 	text_add(text, "%-9s ", what);
-	add_shown(text, s);
+	text_shown(text, s);
 	text_add(text, "\n");
 }
 

@@ -30,7 +30,7 @@ bool browse_file(const char *file, uint64_t *stem, enum browse_kind *kind)
 
 static bool is_plain(uint32_t len, uint32_t code)
 {
-	return len > 0 && code >= 0x20 && (code < 0x7f || code > 0x9f) && code != '%' && code != '/';
+	return len > 0 && utf8_is_harmless(code) && code != '%' && code != '/';
 }
 
 /* A path being written: `part` counts the bytes of its last part. */

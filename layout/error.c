@@ -15,18 +15,12 @@
 #define ROOM (sizeof(((struct error *)0)->msg) - 1) /* bytes of text */
 #define DOTS "..."
 
-/* Terminals obey C0 and C1 control characters alike; what is not UTF-8 may be anything. */
-static bool is_harmless(uint32_t len, uint32_t code)
-{
-	return len > 0 && code >= 0x20 && (code < 0x7f || code > 0x9f);
-}
-
 /* Writes the character at p as it may be shown, and says how many bytes of p that were; 0 when `room` is too small. */
 static uint32_t put(char *to, size_t room, const uint8_t *p, uint64_t len, size_t *written)
 {
 	uint32_t code = 0, used = utf8_decode(p, len, &code);
 
-	if (is_harmless(used, code)) {
+	if (used > 0 && utf8_is_harmless(code)) { /* what is not UTF-8 may be anything */
 		*written = used;
 		if (used > room)
 			return 0;

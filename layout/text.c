@@ -94,6 +94,24 @@ static void add_escape(struct text *text, uint32_t code)
 		text_add(text, "\\u%04x", code);
 }
 
+void text_shown(struct text *text, const char *s)
+{
+	const uint8_t *p = (const uint8_t *)s;
+
+	for (uint64_t left = strlen(s); left > 0;) {
+		uint32_t code = 0, len = utf8_decode(p, left, &code);
+
+		if (len > 0 && utf8_is_harmless(code)) {
+			text_add_bytes(text, p, len);
+		} else {
+			len = 1;
+			text_add(text, "\\x%02X", p[0]);
+		}
+		p += len;
+		left -= len;
+	}
+}
+
 static bool is_plain(uint8_t c)
 {
 	return c >= 0x20 && c != '"' && c != '\\';

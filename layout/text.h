@@ -24,6 +24,9 @@ void text_add(struct text *text, const char *format, ...) __attribute__((format(
 void text_add_bytes(struct text *text, const void *ptr, uint64_t len);
 void text_pad(struct text *text, char c, uint64_t count);
 
+/* `s`, a name or a path, with what a terminal would obey, and what is not UTF-8, as \xNN. */
+void text_shown(struct text *text, const char *s);
+
 /* `s` as a JSON string with its quotes: UTF-8 stays raw, control characters, '"' and '\' are escaped. */
 void text_json(struct text *text, const char *s);
 

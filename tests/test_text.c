@@ -141,6 +141,7 @@ Test(error, shows_what_a_terminal_can_take)
 		{ "\xc0\x80 \xff", "\\xC0\\x80 \\xFF" },
 		{ "c1 \xc2\x9b" "31m", "c1 \\xC2\\x9B31m" },
 		{ "back\\slash", "back\\slash" },
+		{ "a\xe2\x80\xae" "b\xe2\x80\xa8" "c", "a\\xE2\\x80\\xAE" "b\\xE2\\x80\\xA8" "c" }, /* what turns a line around or ends it */
 	};
 	struct error err;
 
