@@ -11,6 +11,7 @@
 #include "fs/fence.h"
 #include "fs/load.h"
 #include "fs/point.h"
+#include "fs/privileges.h"
 #include "fs/serve.h"
 #include "fs/verbs.h"
 
@@ -157,8 +158,10 @@ int mount_main(int argc, char **argv)
 {
 	struct options o;
 	struct error err;
-	int code, rc = options_parse("mount", argc - 1, argv + 1, &o, &err);
+	int code, rc;
 
+	privileges_inherit_nothing();
+	rc = options_parse("mount", argc - 1, argv + 1, &o, &err);
 	if (rc == 0 && o.help) {
 		verbs_help("mount", stdout);
 		options_free(&o);

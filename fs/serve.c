@@ -19,6 +19,7 @@
 #include "fs/detach.h"
 #include "fs/notify.h"
 #include "fs/ops.h"
+#include "fs/privileges.h"
 #include "fs/refusal.h"
 #include "fs/serve.h"
 #include "fs/watch.h"
@@ -126,6 +127,7 @@ int serve_mount(const struct options *options, const char *point, const struct s
 
 void serve_unmount(struct serve *s)
 {
+	privileges_for_unmount();
 	fuse_session_unmount(s->session);
 }
 
@@ -330,7 +332,9 @@ int serve_run(struct serve *s, int channel, struct error *err)
 	if (!s->options->foreground)
 		fuse_set_log_func(log_of_libfuse);
 	s->channel = channel;
-	rc = start(s, err);
+	rc = privileges_drop(err);
+	if (rc == 0)
+		rc = start(s, err);
 	if (rc < 0) {
 		error_prefix(err, rc, "cannot serve %s", s->point);
 		detach_report(channel, err->msg);

@@ -12,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs/options.h"
+#include "fs/option.h"
+#include "fs/scope.h"
 #include "fs/suggest.h"
 #include "fs/value.h"
 
@@ -292,6 +293,27 @@ Test(options, of_another_verb)
 		cr_assert(strstr(err.msg, cases[i].says), "case %zu: \"%s\" without \"%s\"", i, err.msg, cases[i].says);
 		options_free(&o);
 	}
+}
+
+/* Each row of the table with each verb: refused exactly where the verb is none of its. */
+Test(options, of_all_verbs)
+{
+	static const char *const verbs[] = { "mount", "export", "info", "ls", "explain", "stats", "check", "diff", "digest", "status", "bench", "merge-strategy" };
+	const struct option *row;
+
+	for (size_t v = 0; v < COUNT(verbs); v++)
+		for (uint32_t i = 0; (row = option_row(i)); i++) {
+			const char *args[ARGS] = { "-o", row->name };
+			struct options o;
+			struct error err = { "" };
+
+			parse_for(verbs[v], args, &o, &err);
+			if (row->kind == OPTION_REFUSED)
+				cr_assert(strstr(err.msg, "is refused"), "%s %s: %s", verbs[v], row->name, err.msg);
+			else
+				cr_assert_eq(strstr(err.msg, "does not apply") != NULL, !(row->scope & scope_of(verbs[v])), "%s %s: %s", verbs[v], row->name, err.msg);
+			options_free(&o);
+		}
 }
 
 /* The same where they mean something. */

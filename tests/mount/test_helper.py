@@ -10,11 +10,9 @@ import signal
 import socket
 import subprocess
 
-from mount import lib
+from mount import lib, namespace
+from mount.namespace import FUSE_FOR_ALL, ROOT, no_namespace, no_users
 from ref import sharded
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-IS_ROOT = os.geteuid() == 0
 
 SBIN = r"""
 mkdir -p "$TMP/sbin" "$TMP/mnt" "$TMP/mnt 2" "$TMP/own"
@@ -27,9 +25,9 @@ ln -sf "$GATHERFS" "$TMP/sbin/mount.gatherfs"
 ln -sf "$GATHERFS" "$TMP/sbin/mount.fuse.gatherfs"
 mount --bind "$TMP/sbin" /usr/sbin
 """
-FUSE_FOR_ALL = r"""
-mknod "$TMP/own/fuse" c 10 229 && chmod 666 "$TMP/own/fuse" && mount --bind "$TMP/own/fuse" /dev/fuse
-as_user() { setpriv --reuid nobody --regid nogroup --clear-groups "$@"; }
+PREPARED = SBIN + r"""
+points() { findmnt -rno TARGET -t fuse.gatherfs | grep -cF "$TMP" || :; }
+rc() { code=0; "$@" || code=$?; echo "rc $code"; }
 """
 
 
@@ -37,37 +35,13 @@ def saved(tmp, name="checkpoint"):
     """A checkpoint with a strategy that has to be named, whatever is in its name."""
     model = sharded.small()
     model.save_strategy(f"{tmp}/st,a b\\c")
-    os.chmod(tmp, 0o755)
-    if os.path.basename(os.path.dirname(tmp)).startswith("gatherfs-test-"):
-        os.chmod(os.path.dirname(tmp), 0o755)  # the runner's; a user without rights has to get here
+    namespace.let_users_in(tmp)
     return model.save(f"{tmp}/{name}")
 
 
-def no_namespace():
-    """Why no mount namespace can be had here, or None."""
-    done = subprocess.run([*unshare(), "mount", "-t", "tmpfs", "none", "/mnt"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    return done.stdout.decode().strip() if done.returncode else None
-
-
-def unshare():
-    return ["unshare", "-m"] if IS_ROOT else ["unshare", "-U", "-r", "-m"]
-
-
-def inside(tmp, script, before=SBIN):
-    """Runs a script of sh in a namespace with a /sbin that has our helper; what it printed. It ends at the first failure, and
-    unmounts all."""
-    text = "set -eu\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n" + r"""
-leave() { for m in "$TMP/mnt" "$TMP/mnt 2" "$TMP/own/mnt"; do umount -l "$m" 2>/dev/null || :; done; }
-trap leave EXIT
-points() { findmnt -rno TARGET -t fuse.gatherfs | grep -cF "$TMP" || :; }
-rc() { code=0; "$@" || code=$?; echo "rc $code"; }
-""" + before + script
-    env = {**os.environ, "TMP": tmp, "GATHERFS": lib.PROGRAM, "OPTS": strategy_of(tmp)}
-    done = subprocess.run([*unshare(), "sh", "-c", text], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          env=env, timeout=50 * lib.SLOW)
-    said = done.stdout.decode(errors="replace")
-    lib.need(done.returncode == 0, f"exit code {done.returncode}: {said}")
-    return said
+def inside(tmp, script):
+    """Runs a script of sh in a namespace that has a /sbin with our helper; what it printed."""
+    return namespace.inside(tmp, PREPARED + script, {"OPTS": strategy_of(tmp)}, ["mnt", "mnt 2", "own/mnt"])
 
 
 def strategy_of(tmp):
@@ -167,8 +141,8 @@ points
 
 def test_fstab_for_users(tmp):
     """`user`: anybody may mount the line and, with plain umount, end the mount; it is theirs alone."""
-    if not IS_ROOT or no_namespace():
-        return "not tried, for it needs root and a mount namespace"
+    if no_users():
+        return no_users()
     saved(tmp)
     lib.write(f"{tmp}/fstab", f"{tmp}/checkpoint {tmp}/own/mnt gatherfs noauto,user,{in_fstab(strategy_of(tmp))} 0 0\n")
     subprocess.run(["chmod", "-R", "a+rX", tmp], check=True)
@@ -228,8 +202,8 @@ try missing "$GATHERFS"
 
 
 def test_what_is_missing_is_named(tmp):
-    if not IS_ROOT or no_namespace():
-        return "not tried, for it needs root and a mount namespace"
+    if no_users():
+        return no_users()
     saved(tmp)
     subprocess.run(["chmod", "-R", "a+rX", tmp], check=True)
     said = inside(tmp, "[ -e /etc/fuse.conf ] && ! grep -q ^user_allow_other /etc/fuse.conf || mount --bind /dev/null /etc/fuse.conf\n" +
