@@ -114,7 +114,7 @@ fuzz: ## new inputs for the parsers, by clang's libFuzzer: FUZZ_SECONDS=60 for e
 fuzzers: $(FUZZ)
 
 bench: setup setup-clients ## speed and memory, as ratios to an empty FUSE file and to a plain one
-	@$(SUB) all $(BENCH)
+	@$(SUB) all $(BENCH) $(FAULTS)
 	@.venv/check/bin/python tests/bench/run.py --build $(B)
 
 unit: $(UNIT) ## only the module tests, as they are

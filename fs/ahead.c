@@ -234,20 +234,34 @@ static enum outcome work(struct ahead *a, const struct part *part)
 	return outcome;
 }
 
+/* A step that was dropped comes next again, after a pause; too often, and nothing is wanted any more. The lock is held. */
+static void try_again(struct stream *s, struct job *job, const struct part *part)
+{
+	if (++job->tries > TRIES) {
+		job->tries = 0;
+		s->taken = s->ahead;
+		return;
+	}
+	streams_give_back(s, part->image, part->from, part->to);
+	s->paused = true;
+	job->resume = now() + (job->tries < 6 ? 1 << (job->tries - 1) : PAUSE_MOST);
+}
+
+/* What came of a step, unless its stream has become another one meanwhile. */
 static void settle(struct ahead *a, struct stream *s, const struct part *part, enum outcome outcome)
 {
 	struct job *job = job_of(a, s);
 
 	pthread_mutex_lock(&a->lock);
-	if (outcome == SPARED && s->image == part->image && s->taken == part->to)
-		s->taken = part->end;
-	job->tries = outcome == DROPPED ? job->tries + 1 : 0;
-	if (outcome == DROPPED && job->tries < TRIES) {
-		streams_give_back(s, part->image, part->from, part->to);
-		s->paused = true;
-		job->resume = now() + (job->tries < 6 ? 1 << (job->tries - 1) : PAUSE_MOST);
+	if (s->image == part->image) {
+		if (outcome == DROPPED)
+			try_again(s, job, part);
+		else
+			job->tries = 0;
+		if (outcome == SPARED && s->taken == part->to)
+			s->taken = part->end;
+		hold_or_drop(a, s, part->of);
 	}
-	hold_or_drop(a, s, part->of);
 	pthread_mutex_unlock(&a->lock);
 	hub_drop(a->hub, part->of, 1);
 }

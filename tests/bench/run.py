@@ -14,6 +14,7 @@ import os
 import sys
 import time
 
+import cold
 import exports
 import figures
 import loaders
@@ -23,7 +24,7 @@ import mounts
 import readers
 import reading
 
-GROUPS = (reading, readers, mounting, loaders, exports)  # each has SCENARIOS and measure(bench, name), which gives rows
+GROUPS = (reading, readers, cold, mounting, loaders, exports)  # each has SCENARIOS and measure(bench, name), which gives rows
 
 
 class Bench:
