@@ -6,6 +6,7 @@
 
 #include "fs/follow.h"
 #include "fs/found_iterations.h"
+#include "fs/kinds.h"
 
 /* A look at SOURCE. */
 struct look {
@@ -37,11 +38,23 @@ static bool holds_whole_tensors(const char *source, struct arena *arena)
 	return code == -ENOTDIR;
 }
 
+/* Steps of two kinds side by side: what is shown stays, and the user is told. */
+static int check_kinds(const struct look *look, struct error *err)
+{
+	struct scan_list list;
+	enum kinds kind;
+	int code = scan_dir(look->f->options->source.item[0], look->f->options->fence, look->arena, &list, err);
+
+	return code < 0 ? code : kinds_choose(look->f->options, &list, &kind, err);
+}
+
 static int read_source(struct look *look, struct error *err)
 {
 	struct follow *f = look->f;
-	int code = load_ranks(f->options, true, look->arena, &look->ranks, err);
+	int code = check_kinds(look, err);
 
+	if (code == 0)
+		code = load_ranks(f->options, true, look->arena, &look->ranks, err);
 	if (code == 0)
 		code = found_steps(&look->ranks, look->arena, &look->found, err);
 	if (code == 0 && look->ranks.count == 0) {

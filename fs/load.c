@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/kinds.h"
 #include "fs/loading.h"
 #include "fs/slurp.h"
 #include "layout/rename.h"
@@ -171,6 +172,7 @@ static int fill(struct loading *ld, struct error *err)
 {
 	struct stat st;
 	bool ranks = false;
+	enum kinds kind = KINDS_ANY;
 	int code = 0;
 
 	if (stat(ld->source, &st) < 0)
@@ -180,6 +182,8 @@ static int fill(struct loading *ld, struct error *err)
 		load_folder_mode(ld, ld->source);
 		code = scan_dir(ld->source, ld->options->fence, ld->model->arena, &ld->entries, err);
 		if (code == 0)
+			code = kinds_choose(ld->options, &ld->entries, &kind, err);
+		if (code == 0 && kind != KINDS_ITERATIONS)
 			code = load_ranks_fill(ld, &ranks, err);
 		if (code == 0 && !ranks)
 			code = load_iteration_fill(ld, &ranks, err);
