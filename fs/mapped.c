@@ -46,14 +46,14 @@ static void install(void)
 	sigaction(SIGBUS, &action, NULL);
 }
 
-/* A mapping of the whole file, which outlives the descriptor. */
+/* A mapping of the whole file, which outlives the descriptor. It is a private one, for there are files that have no others. */
 static int map_file(const struct source *s, void **out, struct error *err)
 {
 	int fd = source_hold(s, err), code = 0;
 
 	if (fd < 0)
 		return fd;
-	*out = mmap(NULL, s->stamp.size, PROT_READ, MAP_SHARED, fd, 0);
+	*out = mmap(NULL, s->stamp.size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (*out == MAP_FAILED)
 		code = error_set(err, -errno, "%s: mapping it: %s", s->path, strerror(errno));
 	source_release(s);
@@ -96,8 +96,8 @@ int mapped_call(const struct source *s, int (*fn)(struct bytes, void *), void *a
 	return done ? code : error_set(err, -EIO, "%s: reading it failed while it was mapped", s->path);
 }
 
-/* The kept mapping of the whole file. Two threads may make one at the same time; one of them wins. */
-static int keep(const struct source *s, const uint8_t **out, struct error *err)
+/* Two threads may make the mapping at the same time; one of them wins. */
+int mapped_whole(const struct source *s, struct bytes *out, struct error *err)
 {
 	void *map = atomic_load(s->map), *none = NULL;
 	int code;
@@ -111,7 +111,7 @@ static int keep(const struct source *s, const uint8_t **out, struct error *err)
 			map = none;
 		}
 	}
-	*out = map;
+	*out = (struct bytes){ map, s->stamp.size };
 	return 0;
 }
 
@@ -133,13 +133,13 @@ int mapped_rows(const struct source *s, const struct rows_block *block, uint8_t 
 {
 	const struct run *run = &block->run;
 	struct copying c = { block, dst };
-	const uint8_t *map = NULL;
-	int code = keep(s, &map, err);
+	struct bytes file = { 0 };
+	int code = mapped_whole(s, &file, err);
 
 	if (code < 0)
 		return code;
 	pthread_once(&once, install);
-	if (!guarded((struct bytes){ map, s->stamp.size }, copy, &c, &code))
+	if (!guarded(file, copy, &c, &code))
 		return error_set(err, -EIO, "%s: ends before byte %llu, or cannot be read there", s->path,
 				 (unsigned long long)(run->src + (run->rows - 1) * run->src_stride + block->columns * run->len));
 	return code;

@@ -22,6 +22,13 @@
 int mapped_call(const struct source *source, int (*fn)(struct bytes file, void *arg), void *arg, struct error *err);
 
 /*
+ * The whole of a file that is not empty, mapped at the first use and kept with the source. For who never touches the bytes, but has
+ * the kernel copy them: a file that was cut off is an error to it, where a touch would be a SIGBUS. 0, or the errno of mmap. From
+ * any thread.
+ */
+int mapped_whole(const struct source *source, struct bytes *out, struct error *err);
+
+/*
  * Copies the rows of `block` from a mapping of its source to dst, as rows_copy_block() does. The mapping is made on first use and kept, for
  * rows that are far apart in the file cost a system call each by any other way. -EIO when the file ends before, or the errno of
  * mmap. Whether the file has changed the caller must check afterwards: what is beyond the end of a truncated file may read as

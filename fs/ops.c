@@ -15,6 +15,13 @@
 
 #define NAME_LONGEST 255
 
+/* libfuse has it since 3.16. */
+#ifdef FUSE_CAP_DIRECT_IO_ALLOW_MMAP
+#define CAP_DIRECT_MAPS FUSE_CAP_DIRECT_IO_ALLOW_MMAP
+#else
+#define CAP_DIRECT_MAPS 0
+#endif
+
 /* An open file; it holds its model. */
 struct file {
 	struct opened opened;
@@ -26,10 +33,13 @@ struct file {
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-	(void)userdata;
+	const struct ops *ops = userdata;
+
 	conn->want |= conn->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
 				       FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_DIO | FUSE_CAP_EXPORT_SUPPORT);
 	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
+	if (ops->direct_io)
+		conn->want |= conn->capable & CAP_DIRECT_MAPS;
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
 	conn->time_gran = 1;
@@ -145,6 +155,7 @@ static int open_file(const struct ops *ops, struct file *f, struct fuse_file_inf
 		attr_text(ops, &f->at, &f->text);
 		fi->direct_io = 1; /* its size may differ from what the kernel was told */
 	} else {
+		fi->direct_io = ops->direct_io;
 		fi->keep_cache = 1;
 	}
 	fi->noflush = 1;

@@ -23,6 +23,7 @@ struct ops {
 	const struct status *status;
 	struct reply *reply;
 	struct ahead *ahead; /* NULL: nothing is read ahead */
+	bool direct_io; /* of the files of the views; those of .gatherfs/ always are */
 	struct opened_list opened;
 };
 

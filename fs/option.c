@@ -229,6 +229,11 @@ static const struct option table[] = {
 	  "read-ahead of the mount; only root can raise it (default 1M; 0: leave it)" },
 	{ "cache_budget", OPTION_VALUE, SCOPE_MOUNT, set_cache_budget, 0, "SIZE|off",
 	  "how far ahead of its readers slow sources are read, of all readers together\n(default 256M)" },
+	{ "direct_io", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(direct_io), NULL,
+	  "keep nothing in the page cache: faster for programs that read a file once" },
+	{ "trust_sources", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(trust_sources), NULL,
+	  "reply straight from the sources, with no look at them afterwards: only for\n"
+	  "checkpoints that nobody touches" },
 	{ "allow_other", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(allow_other), NULL,
 	  "let other users in, as far as modes allow" },
 	{ "follow", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(follow), NULL,

@@ -68,6 +68,7 @@ struct options {
 	uint32_t max_threads;        /* 0: not given */
 	uint64_t readahead;          /* bytes; 0: leave it alone */
 	uint64_t cache_budget;       /* bytes; 0: off */
+	bool direct_io, trust_sources;
 	bool allow_other, allow_root, default_permissions, foreground, debug, help;
 	bool follow;                 /* with allow_other, links that lead out of SOURCE */
 	const struct fence *fence;   /* else what they may not lead out of (fence.h); NULL: they may */

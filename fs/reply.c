@@ -2,19 +2,22 @@
 /* Buffers for each thread hang on a key, whose destructor frees them when libfuse ends an idle thread. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "fs/gather.h"
+#include "fs/pieces.h"
 #include "fs/reply.h"
 
 struct reply {
 	pthread_key_t key; /* of struct buffers */
 	const struct log *log;
+	atomic_bool trust; /* sources: false once they have proven not to be */
 };
 
 struct buffers {
 	struct gather *gather;
+	struct pieces pieces; /* with trusted sources */
 	uint8_t *data; /* [size], on a page */
 	uint64_t size;
 };
@@ -28,7 +31,7 @@ static void free_buffers(void *ptr)
 	free(b);
 }
 
-struct reply *reply_new(const struct log *log)
+struct reply *reply_new(const struct log *log, bool trust)
 {
 	struct reply *r = calloc(1, sizeof(*r));
 
@@ -37,6 +40,7 @@ struct reply *reply_new(const struct log *log)
 		return NULL;
 	}
 	r->log = log;
+	atomic_init(&r->trust, trust);
 	return r;
 }
 
@@ -49,6 +53,11 @@ void reply_free(struct reply *r)
 	if (r)
 		pthread_key_delete(r->key);
 	free(r);
+}
+
+bool reply_trusts(const struct reply *r)
+{
+	return atomic_load(&r->trust);
 }
 
 static struct buffers *new_buffers(struct reply *r)
@@ -83,11 +92,33 @@ static struct buffers *get_buffers(struct reply *r, uint64_t size)
 	return b;
 }
 
-static void fail(struct reply *r, fuse_req_t req, const struct model *m, uint32_t source, const struct error *err)
+static void note(struct reply *r, const struct model *m, uint32_t source, const struct error *err)
 {
 	if (problem_add(m->problems, m->first_problem + source, err->msg))
 		log_error(r->log, "%s", err->msg);
+}
+
+static void reply_gathered(struct reply *r, fuse_req_t req, struct buffers *b, const struct gather_range *want)
+{
+	struct error err;
+	uint32_t source;
+
+	if (gather_bytes(b->gather, want, &source, &err) == 0) {
+		fuse_reply_buf(req, (const char *)want->dst, want->len);
+		return;
+	}
+	note(r, want->model, source, &err);
 	fuse_reply_err(req, EIO);
+}
+
+/*
+ * A reply that fails here has been answered all the same: by libfuse when it has no memory, by the kernel, with EIO, when a piece is
+ * not there any more. (Too many pieces would not be.) So the request is gone, and with it whatever it held: the model is not looked at.
+ */
+static void reply_pieces(struct reply *r, fuse_req_t req, const struct pieces *pieces)
+{
+	if (fuse_reply_iov(req, pieces->list, pieces->count) == -EFAULT && atomic_exchange(&r->trust, false))
+		log_error(r->log, "a source that was trusted has changed or cannot be read: from now on every read is checked");
 }
 
 void reply_read(struct reply *r, fuse_req_t req, const struct reply_range *range)
@@ -96,8 +127,6 @@ void reply_read(struct reply *r, fuse_req_t req, const struct reply_range *range
 	uint64_t left = range->offset < image->size ? image->size - range->offset : 0;
 	struct gather_range want = { .model = range->model, .image = image, .offset = range->offset };
 	struct buffers *b;
-	struct error err;
-	uint32_t source;
 
 	want.len = range->size < left ? range->size : left;
 	if (want.len == 0) {
@@ -110,8 +139,8 @@ void reply_read(struct reply *r, fuse_req_t req, const struct reply_range *range
 		return;
 	}
 	want.dst = b->data;
-	if (gather_bytes(b->gather, &want, &source, &err) < 0)
-		fail(r, req, range->model, source, &err);
+	if (atomic_load_explicit(&r->trust, memory_order_relaxed) && pieces_find(&b->pieces, &want))
+		reply_pieces(r, req, &b->pieces);
 	else
-		fuse_reply_buf(req, (const char *)b->data, want.len);
+		reply_gathered(r, req, b, &want);
 }

@@ -25,33 +25,6 @@ static void add_left_out(struct text *t, const struct checkpoint *ckpt)
 		text_add(t, "  ... and %" PRIu64 " more, in status.json\n", ckpt->note_count - NOTES_SHOWN);
 }
 
-void status_reading_text(const struct status *s, struct text *t)
-{
-	uint64_t is = atomic_load(&s->readahead) / 1024, wanted = s->options->readahead / 1024, budget = s->options->cache_budget;
-	struct ahead_sum sum = ahead_sum(s->ahead);
-
-	if (is)
-		text_add(t, "%-12s %" PRIu64 " KiB", "read-ahead", is);
-	if (is && wanted && is != wanted)
-		text_add(t, ", not the %" PRIu64 " KiB of readahead=: only root can change it, where /sys is writable", wanted);
-	if (is)
-		text_add(t, "\n");
-	if (budget)
-		text_add(t, "%-12s up to %" PRIu64 " bytes ahead of readers; %" PRIu64 " were asked for, and %" PRIu64 " in the page cache already\n",
-			 "sources", budget, sum.asked, sum.spared);
-}
-
-void status_reading_json(const struct status *s, struct text *t)
-{
-	struct ahead_sum sum = ahead_sum(s->ahead);
-
-	report_json_number(t, "readahead", atomic_load(&s->readahead));
-	report_json_number(t, "readahead_wanted", s->options->readahead);
-	report_json_number(t, "cache_budget", s->options->cache_budget);
-	report_json_number(t, "ahead_asked", sum.asked);
-	report_json_number(t, "ahead_cached", sum.spared);
-}
-
 static void add_facts(struct text *t, const struct status *s)
 {
 	const struct model *m = s->model;

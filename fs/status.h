@@ -10,7 +10,11 @@
 
 #include "fs/ahead.h"
 #include "fs/follow.h"
+#include "fs/reply.h"
 #include "layout/text.h"
+
+/* Whether files of a view that are open for direct I/O can be mapped with MAP_SHARED. */
+enum status_maps { STATUS_MAPS_UNKNOWN, STATUS_MAPS_YES, STATUS_MAPS_NO };
 
 struct status {
 	const struct model *model;  /* of a mount of one */
@@ -19,6 +23,8 @@ struct status {
 	const char *mountpoint;
 	time_t since;               /* wall clock, when it was mounted */
 	_Atomic uint64_t readahead; /* bytes, of the mount; 0 while it is not known */
+	_Atomic enum status_maps direct_maps;
+	const struct reply *reply;
 	const struct ahead *ahead;  /* what reads sources ahead; NULL: off */
 };
 
@@ -26,7 +32,7 @@ struct status {
 void status_text(const struct status *status, struct text *text);
 void status_json(const struct status *status, struct text *text);
 
-/* The part of them that is about reading ahead; as members of an object that has begun. */
+/* The part of them that is about how the mount is read; as members of an object that has begun. */
 void status_reading_text(const struct status *status, struct text *text);
 void status_reading_json(const struct status *status, struct text *text);
 

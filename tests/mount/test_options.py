@@ -71,8 +71,8 @@ def test_help_and_version(_):
 SOURCES = {"source", "strategy", "step", "filter", "rename", "names", "recipe", "model", "set", "with", "outside", "help"}
 VIEWS = SOURCES | {"index", "part_size", "to", "ranks", "prefix"}
 OPTIONS = {  # verb -> what applies to it
-    "mount": VIEWS | {"steps", "max_threads", "readahead", "cache_budget", "allow_other", "allow_root", "follow", "default_permissions", "uid", "gid", "mode", "fsname",
-                      "foreground", "debug", "quiet", "dry_run", "sloppy"},
+    "mount": VIEWS | {"steps", "max_threads", "readahead", "cache_budget", "direct_io", "trust_sources", "allow_other", "allow_root",
+                      "follow", "default_permissions", "uid", "gid", "mode", "fsname", "foreground", "debug", "quiet", "dry_run", "sloppy"},
     "export": VIEWS | {"max_threads", "uid", "gid", "mode", "json", "quiet", "verify", "restart"},
     "info": VIEWS | {"json", "dry_run"}, "ls": SOURCES | {"json", "quiet"}, "explain": SOURCES | {"json"},
     "stats": SOURCES | {"max_threads", "json", "quiet"}, "check": SOURCES | {"max_threads", "json", "quiet", "values"},
