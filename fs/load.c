@@ -154,10 +154,16 @@ static const struct strategy *shown_strategy(const struct loading *ld)
 	return ld->options->rename.count ? NULL : ld->model->strategy;
 }
 
+/* A SOURCE that is shown as it is lacks nothing else that a loader of MindSpore's may want; Hugging Face's know no counters. */
+static int show_counters(struct loading *ld, struct error *err)
+{
+	return ld->own_hf_index ? 0 : load_common(ld, err);
+}
+
 static int build_view(struct loading *ld, struct error *err)
 {
 	bool ranks = ld->options->to || ld->options->to_same;
-	int code = ranks ? load_to_ranks(ld, err) : ld->as_it_is ? 0 : lay_out_tensors(ld, err);
+	int code = ranks ? load_to_ranks(ld, err) : ld->as_it_is ? show_counters(ld, err) : lay_out_tensors(ld, err);
 
 	if (code == 0 && ld->unified)
 		code = add_small_files(ld, ld->source, &ld->entries, err);

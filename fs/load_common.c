@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * common.json in a unified view: MindSpore Transformers 2.x resumes from it. An iteration has one, which is shown as it is; another
- * source has the same numbers as tensors.
+ * source has the same numbers as tensors. One that a source of whole tensors has itself shows through as its other small files do.
  */
 #include <string.h>
 
@@ -52,6 +52,14 @@ static bool read_scale(const struct loading *ld, double *out)
 	return true;
 }
 
+static bool has_own(const struct loading *ld)
+{
+	for (uint64_t i = 0; ld->unified && i < ld->entries.count; i++)
+		if (strcmp(ld->entries.entries[i].name, "common.json") == 0)
+			return true;
+	return false;
+}
+
 int load_common(struct loading *ld, struct error *err)
 {
 	struct model *m = ld->model;
@@ -61,6 +69,8 @@ int load_common(struct loading *ld, struct error *err)
 
 	if (ld->common)
 		return load_file(ld, ld->common, "common.json", err);
+	if (has_own(ld))
+		return 0;
 	for (int i = 0; i < COUNTERS_COUNT; i++)
 		c.number[i].known = load_counter(ld, counters_name((enum counters_number)i), &c.number[i].value);
 	c.scaled = read_scale(ld, &c.loss_scale);

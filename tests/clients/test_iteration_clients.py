@@ -2,6 +2,7 @@
 """MindSpore Transformers 2.x: its loader takes the unified view of its own iterations and of earlier checkpoints, and goes on from common.json."""
 import os
 import shutil
+import subprocess
 
 from clients.test_clients import script
 from mount import lib
@@ -44,6 +45,18 @@ def test_resume_an_iteration_as_earlier_versions_do(tmp):
     with lib.Mount(f"{FIXTURES}/lone", "part_size=8K") as root:
         text = script(tmp, "mf_iteration", root, "legacy", LONE)
         lib.need("parameters, 0 wrong" in text and "initial_step 3" in text, text[-300:])
+
+
+def test_resume_whole_tensors(tmp):
+    """What a merge of earlier versions has written has no common.json; the mount of it does, and shows all else as it is."""
+    script(tmp, "make_ranks", f"{tmp}/made", "2", "2", "1")
+    done = subprocess.run([lib.PROGRAM, "export", f"{tmp}/made/checkpoint", f"{tmp}/whole", "-o", "part_size=4K"], capture_output=True, text=True, timeout=60)
+    lib.equal(done.returncode, 0, f"export: {done.stderr}")
+    os.unlink(f"{tmp}/whole/common.json")
+    with lib.Mount(f"{tmp}/whole") as root:
+        lib.equal(sorted(set(os.listdir(root)) - {".gatherfs", "tensors"}), sorted([*os.listdir(f"{tmp}/whole"), "common.json"]), "files")
+        text = script(tmp, "mf_iteration", root, "values", "2")
+        lib.need("parameters, 0 wrong" in text and "global_step 2" in text, text[-300:])
 
 
 def test_resume_an_earlier_checkpoint(tmp):

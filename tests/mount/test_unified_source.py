@@ -36,6 +36,34 @@ def test_shown_byte_for_byte(tmp):
                 lib.equal(os.stat(f"{root}/{name}").st_size, os.stat(f"{source}/{name}").st_size, f"{name}: size")
 
 
+COUNTERS = {"epoch_num": 3, "step_num": 17, "loss_scale": 1024, "global_batch_size": 8}
+
+
+def test_common_json(tmp):
+    """2.x resumes from common.json, so where the counters are known and it is not there, it is made of them; never for Hugging Face."""
+    source, whole = unified(tmp)
+    with lib.Mount(source) as root:
+        lib.need(not os.path.exists(f"{root}/common.json"), "made of nothing")
+    counters = {n: ("I64", [], v.to_bytes(8, "little")) for n, v in COUNTERS.items()}
+    lib.write(f"{source}/hyper_param.safetensors", safefile.write(counters, {"format": "ms"}))
+    want = {**COUNTERS, "loss_scale": 1024.0, "global_step": None, "consumed_samples": None, "ckpt_status": None}
+    for options in ([], ["part_size=700"]):
+        with lib.Mount(source, *options) as root:
+            lib.equal(json.loads(lib.read(f"{root}/common.json")), want, f"{options}: common.json")
+            lib.same_tensors(lib.tensors_of(root), whole)
+            lib.equal(lib.read(f"{root}/hyper_param.safetensors") == lib.read(f"{source}/hyper_param.safetensors"), not options, "as it is")
+    with lib.Mount(source, "index=hf") as root:
+        lib.need(not os.path.exists(f"{root}/common.json"), "in a view for Hugging Face")
+    lib.write(f"{source}/common.json", "one's own")
+    for options in ([], ["part_size=700"]):
+        with lib.Mount(source, *options) as root:
+            lib.equal(lib.read(f"{root}/common.json"), b"one's own", f"{options}: SOURCE's own")
+    hf, _ = unified(f"{tmp}/hf", hf=True)
+    lib.write(f"{hf}/hyper_param.safetensors", safefile.write(counters, {"format": "ms"}))
+    with lib.Mount(hf) as root:
+        lib.need(not os.path.exists(f"{root}/common.json"), "in Hugging Face's directory")
+
+
 def test_one_file(tmp):
     source, whole = unified(tmp, parts=1)
     with lib.Mount(f"{source}/part0.safetensors") as root:
