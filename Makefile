@@ -23,6 +23,7 @@ UNIT   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 DRIVER := $(B)/tests/prop_driver
 BENCH  := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
 FAULTS := $(B)/tests/faultfs
+CALLS  := $(addprefix $(B)/tests/,folders readonly readside)
 FUZZ   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: all programs unit check test demo asan bench check-layers fuzz fuzzers lint install uninstall clean help setup setup-clients debian network fuse
@@ -32,7 +33,7 @@ FUZZ   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 ##@ Building
 all: $(B)/gatherfs ## build/gatherfs (the default)
 
-programs: all $(UNIT) $(DRIVER) $(FAULTS) $(FUZZ)
+programs: all $(UNIT) $(DRIVER) $(FAULTS) $(CALLS) $(FUZZ)
 
 $(B)/gatherfs: $(B)/fs/main.o $(B)/libfs.a $(B)/liblayout.a
 	$(CC) -pthread -o $@ $^ $(LIBS) $(CFLAGS) $(LDFLAGS)
@@ -69,6 +70,10 @@ $(DRIVER): tests/prop_driver.c $(B)/liblayout.a
 $(FAULTS): tests/faultfs.c
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(LIBS) $(LDFLAGS)
+
+$(CALLS): $(B)/%: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $< $(LDFLAGS)
 
 $(B)/tests/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
@@ -183,4 +188,4 @@ VENV := python3 -m venv
 	@for try in 1 2; do $(@D)/bin/pip install -q --no-deps --disable-pip-version-check -r $< >$(@D)/pip.log 2>&1 && exec touch $@; done; \
 	echo "gatherfs: could not install the Python packages of $< (no network? the log is $(@D)/pip.log)" >&2; exit 1
 
--include $(LAYOUT:.o=.d) $(FS:.o=.d) $(B)/fs/main.d $(UNIT:=.d) $(DRIVER).d $(FAULTS).d $(BENCH:=.d) $(FUZZ:=.d) $(B)/tests/fuzz/replay.d
+-include $(LAYOUT:.o=.d) $(FS:.o=.d) $(B)/fs/main.d $(UNIT:=.d) $(DRIVER).d $(FAULTS).d $(CALLS:=.d) $(BENCH:=.d) $(FUZZ:=.d) $(B)/tests/fuzz/replay.d

@@ -2,6 +2,7 @@
 """Mount namespaces for tests: places where /sbin, /etc/fstab, /dev/fuse and users are made up. Where none can be had (a container, a
 user without rights) no_namespace() says why."""
 import os
+import re
 import subprocess
 import sys
 
@@ -74,3 +75,21 @@ def opened_up(*paths):
 def python():
     """The interpreter of the tests and the folders that it needs, for opened_up()."""
     return sys.executable, [ROOT, lib.PROGRAM, sys.base_prefix, sys.prefix]
+
+
+USER = r"""
+mount -t tmpfs none "$TMP/own"
+""" + FUSE_FOR_ALL + r"""
+mkdir -m 1777 "$TMP/own/tmp"
+"""
+
+
+def as_user(tmp, script):
+    """Runs a script of sh in which as_user runs a command as such a user, and $PYTHON the tests' Python; what it printed."""
+    let_users_in(tmp)
+    os.makedirs(f"{tmp}/own", exist_ok=True)
+    interpreter, needed = python()
+    env = {"PYTHON": interpreter, "TESTS": f"{ROOT}/tests", "PYTHONPATH": f"{ROOT}/tests", "HOME": "/nonexistent"}
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):  # reports go to standard error: the runner's folder is not this user's
+        env[name] = re.sub(r"(^|:)log_path=[^:]*", "", os.environ.get(name, ""))
+    return inside(tmp, USER + opened_up(*needed) + script, env, ["own/mnt"])

@@ -92,32 +92,14 @@ def test_mount_flags(tmp):
             lib.equal("allow_other" in flags, "allow_other" in asked, f"{asked}: allow_other in {line}")
 
 
-# As a user who is not root: with rights to nothing but /dev/fuse and fusermount3.
-
-USER = r"""
-mount -t tmpfs none "$TMP/own"
-""" + namespace.FUSE_FOR_ALL + r"""
-mkdir -m 1777 "$TMP/own/tmp"
-"""
-
-
-def as_user(tmp, script):
-    """Runs a script of sh in which as_user runs a command as such a user, and $PYTHON the tests' Python; what it printed."""
-    namespace.let_users_in(tmp)
-    os.makedirs(f"{tmp}/own", exist_ok=True)
-    python, needed = namespace.python()
-    env = {"PYTHON": python, "TESTS": f"{namespace.ROOT}/tests", "PYTHONPATH": f"{namespace.ROOT}/tests", "HOME": "/nonexistent"}
-    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):  # reports go to standard error: the runner's folder is not this user's
-        env[name] = re.sub(r"(^|:)log_path=[^:]*", "", os.environ.get(name, ""))
-    return namespace.inside(tmp, USER + namespace.opened_up(*needed) + script, env, ["own/mnt"])
-
+# Mounts of a user who is not root: with rights to nothing but /dev/fuse and fusermount3.
 
 def test_signals_end_a_users_mount(tmp):
     """Each signal ends it through fusermount3, in a daemon that may still gain what that program needs; no dead mount is left."""
     if namespace.no_users():
         return namespace.no_users()
     saved(tmp)
-    said = as_user(tmp, r"""
+    said = namespace.as_user(tmp, r"""
 mkdir "$TMP/own/mnt" && chown nobody "$TMP/own/mnt"
 for how in TERM INT HUP verb; do
 	as_user "$GATHERFS" mount "$TMP/checkpoint" "$TMP/own/mnt" >/dev/null
@@ -138,7 +120,7 @@ def central(tmp, name):
     """Runs a file of tests as that user."""
     if namespace.no_users():
         return namespace.no_users()
-    said = as_user(tmp, r"""
+    said = namespace.as_user(tmp, r"""
 export TMPDIR="$TMP/own/tmp"
 cd /
 as_user test -r "$PYTHON" || { echo unreachable; exit 0; }
