@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An index remembers what the headers of many source files say, so that who opens the same files again need not read and parse them.
- * Files are known by a path, a size and an mtime, and unless the index is shared between hosts by device and inode too. Each
+ * Files are known by a path, a size and an mtime, and unless the index is shared between hosts by device, inode and ctime too. Each
  * distinct header is kept once, however many ranks have it, and each distinct name and shape once for all headers.
  *
  * The format is the memory: sections of fixed-width numbers and of NUL-terminated strings, one behind the other in the order of enum
@@ -40,7 +40,7 @@ struct index_head {
 	uint64_t magic;
 	uint64_t sum_low, sum_high;     /* of all that follows */
 	uint32_t version;
-	uint32_t shared;                /* 1: devices and inodes are 0, and mean nothing */
+	uint32_t shared;                /* 1: devices, inodes and ctimes are 0, and mean nothing */
 	uint64_t count[INDEX_SECTIONS]; /* elements of each section */
 };
 
@@ -65,10 +65,11 @@ struct index_header {
 
 struct index_file {
 	uint64_t dev, ino;
-	uint64_t size;   /* bytes */
-	int64_t seconds; /* of the mtime */
-	uint32_t nanos;
-	uint32_t header; /* number of its header */
+	uint64_t size;                    /* bytes */
+	int64_t seconds, changed_seconds; /* of the mtime and of the ctime */
+	uint32_t nanos, changed_nanos;    /* likewise */
+	uint32_t header;                  /* number of its header */
+	uint32_t zero;
 };
 
 /* An index that was read; it points into the bytes. */
@@ -88,6 +89,12 @@ int index_parse(uint8_t *file, uint64_t len, struct arena *arena, struct index *
 
 /* The file called `path`, or NULL. */
 const struct index_file *index_find(const struct index *index, const char *path);
+
+/* The header of a file, and whether it is that of a .ckpt file. */
+const struct ckpt *index_header(const struct index *index, const struct index_file *file, bool *is_ckpt);
+
+/* 0 when `index` says what `file`, read from the file itself, says; else -EINVAL and what is different. */
+int index_differs(const struct ckpt *index, const struct ckpt *file, struct error *err);
 
 /* The path of file `number`. */
 const char *index_path(const struct index *index, uint64_t number);

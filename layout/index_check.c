@@ -62,8 +62,10 @@ static int check_files(const struct index *x, struct error *err)
 		if (f->size != index_at_headers(x)[f->header].file_size)
 			return error_set(err, -EINVAL, "file %llu: %llu bytes, but its header is for %llu", (ull)i, (ull)f->size,
 					 (ull)index_at_headers(x)[f->header].file_size);
-		if (f->nanos >= 1000000000 || (x->shared && (f->dev || f->ino)))
-			return error_set(err, -EINVAL, "file %llu: no such mtime, device or inode", (ull)i);
+		if (f->nanos >= 1000000000 || f->changed_nanos >= 1000000000 || f->zero)
+			return error_set(err, -EINVAL, "file %llu: no such time", (ull)i);
+		if (x->shared && (f->dev || f->ino || f->changed_seconds || f->changed_nanos))
+			return error_set(err, -EINVAL, "file %llu: a device, inode or ctime in a shared index", (ull)i);
 	}
 	return check_strings(x, INDEX_PATH_ENDS, INDEX_PATH_BYTES, err);
 }

@@ -4,8 +4,10 @@
  * the number of its first appearance.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "layout/index_at.h"
 #include "layout/index_write.h"
@@ -24,6 +26,9 @@ struct shape {
 struct index_write {
 	struct arena *arena; /* of names and paths */
 	struct names names;
+	struct names prints; /* of the entries of headers, hashed */
+	uint32_t *printed;   /* [prints.count] the last header with each */
+	uint64_t printed_room;
 	struct shape *shapes; /* [names.count], as far as there is room */
 	struct added *files;  /* [file_count] */
 	uint64_t shape_room, file_count, file_room;
@@ -40,7 +45,7 @@ struct index_write *index_write_new(bool shared)
 	w->shared = shared;
 	w->arena = arena_new();
 	if (w->arena) {
-		w->names = names_new(w->arena);
+		w->names = w->prints = names_new(w->arena);
 		return w;
 	}
 	free(w);
@@ -136,6 +141,70 @@ static bool failed(const struct index_write *w)
 	return false;
 }
 
+/* Lengths of the sections that headers are written into. */
+struct mark {
+	uint64_t entries, pairs, splices;
+};
+
+static struct mark mark(const struct index_write *w)
+{
+	return (struct mark){ w->section[INDEX_ENTRIES].len, w->section[INDEX_PAIRS].len, w->section[INDEX_SPLICES].len };
+}
+
+/* The same bytes of a section in two places. */
+static bool same(const struct text *section, uint64_t a, uint64_t b, uint64_t len)
+{
+	return len == 0 || memcmp(section->ptr + a, section->ptr + b, len) == 0;
+}
+
+/* True when header `number` is what was written from `from` on as `h`. */
+static bool is_header(const struct index_write *w, uint32_t number, const struct index_header *h, struct mark from)
+{
+	const struct index_header *x = (const struct index_header *)w->section[INDEX_HEADERS].ptr + number;
+	struct mark to = mark(w);
+
+	return x->file_size == h->file_size && x->data_start == h->data_start && x->ckpt == h->ckpt && x->entries == h->entries &&
+	       x->meta == h->meta && x->left_out == h->left_out && x->splices == h->splices &&
+	       same(&w->section[INDEX_ENTRIES], x->first_entry * sizeof(struct index_entry), from.entries, to.entries - from.entries) &&
+	       same(&w->section[INDEX_PAIRS], x->first_pair * sizeof(struct index_pair), from.pairs, to.pairs - from.pairs) &&
+	       same(&w->section[INDEX_SPLICES], x->first_splice * sizeof(struct ckpt_splice), from.splices, to.splices - from.splices);
+}
+
+/* Where the number of a header with the entries that were written from `from` on is kept; NULL without memory. */
+static uint32_t *find_print(struct index_write *w, const struct index_header *h, struct mark from)
+{
+	XXH128_hash_t hash = XXH3_128bits(w->section[INDEX_ENTRIES].ptr + from.entries, w->section[INDEX_ENTRIES].len - from.entries);
+	char *text = arena_printf(w->arena, "%" PRIx64 " %" PRIx64 " %" PRIu64, hash.high64, hash.low64, h->file_size);
+	uint32_t *printed = arena_grow(w->arena, w->printed, w->prints.count, &w->printed_room, sizeof(*printed)), known = w->prints.count, at;
+
+	w->printed = printed ? printed : w->printed;
+	at = text && printed ? names_add(&w->prints, text) : NAMES_NONE;
+	if (at == NAMES_NONE)
+		return NULL;
+	if (at == known)
+		printed[at] = NAMES_NONE;
+	return &printed[at];
+}
+
+/* Puts the header whose parts were written from `from` on into the list, unless there is an equal one: then its parts are taken back. */
+static int enter(struct index_write *w, const struct index_header *h, struct mark from, uint32_t *number)
+{
+	uint32_t *last = find_print(w, h, from);
+
+	if (!last)
+		return -ENOMEM;
+	if (*last != NAMES_NONE && is_header(w, *last, h, from)) {
+		w->section[INDEX_ENTRIES].len = from.entries;
+		w->section[INDEX_PAIRS].len = from.pairs;
+		w->section[INDEX_SPLICES].len = from.splices;
+	} else {
+		*last = elements(w, INDEX_HEADERS, sizeof(*h));
+		text_add_bytes(&w->section[INDEX_HEADERS], h, sizeof(*h));
+	}
+	*number = *last;
+	return 0;
+}
+
 int index_write_header(struct index_write *w, const struct ckpt *header, bool is_ckpt, uint64_t file_size, uint32_t *number,
 		       struct error *err)
 {
@@ -148,12 +217,12 @@ int index_write_header(struct index_write *w, const struct ckpt *header, bool is
 		.first_splice = elements(w, INDEX_SPLICES, sizeof(struct ckpt_splice)), .splices = (uint32_t)header->splice_count,
 	};
 
+	struct mark from = mark(w);
+
 	if (!put_entries(w, st) || !put_pairs(w, st->meta, st->meta_count) || !put_pairs(w, header->left_out, header->left_out_count))
 		return error_nomem(err);
 	text_add_bytes(&w->section[INDEX_SPLICES], header->splices, header->splice_count * sizeof(*header->splices));
-	*number = elements(w, INDEX_HEADERS, sizeof(out));
-	text_add_bytes(&w->section[INDEX_HEADERS], &out, sizeof(out));
-	if (failed(w))
+	if (failed(w) || enter(w, &out, from, number) < 0 || failed(w))
 		return error_nomem(err);
 	return fits(w) ? 0 : error_set(err, -E2BIG, "the headers are more than an index can hold");
 }
@@ -166,10 +235,7 @@ int index_write_file(struct index_write *w, const char *path, const struct index
 	if (!files || !own)
 		return error_nomem(err);
 	w->files = files;
-	w->files[w->file_count] = (struct added){ own, *file };
-	if (w->shared)
-		w->files[w->file_count].file.dev = w->files[w->file_count].file.ino = 0;
-	w->file_count++;
+	w->files[w->file_count++] = (struct added){ own, *file };
 	return 0;
 }
 

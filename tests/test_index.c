@@ -44,11 +44,17 @@ static struct ckpt parsed(struct arena *arena)
 	return c;
 }
 
-static void add_file(struct index_write *w, const char *path, uint64_t size, uint32_t header)
+static void add_file(struct index_write *w, bool shared, const char *path, uint64_t size, uint32_t header)
 {
-	struct index_file file = { .dev = 7, .ino = size + 1, .size = size, .seconds = -3, .nanos = 999999999, .header = header };
+	struct index_file file = { .size = size, .seconds = -3, .nanos = 999999999, .header = header };
 	struct error err;
 
+	if (!shared) {
+		file.dev = 7;
+		file.ino = size + 1;
+		file.changed_seconds = INT64_MAX;
+		file.changed_nanos = 5;
+	}
 	cr_assert_eq(index_write_file(w, path, &file, &err), 0);
 }
 
@@ -67,7 +73,7 @@ static struct text written(bool shared, bool backwards, struct arena *arena)
 	for (int i = 0; i < 3; i++) {
 		int at = backwards ? 2 - i : i;
 
-		add_file(w, paths[at], at == 2 ? CKPT_SIZE : FILE_SIZE, number[at == 2]);
+		add_file(w, shared, paths[at], at == 2 ? CKPT_SIZE : FILE_SIZE, number[at == 2]);
 	}
 	cr_assert_eq(index_write_finish(w, &out, &err), 0, "%s", err.msg);
 	index_write_free(w);
@@ -112,6 +118,7 @@ Test(index, reads_what_it_writes)
 		cr_assert(f && f->size == FILE_SIZE && f->seconds == -3 && f->nanos == 999999999);
 		cr_assert_eq(f->dev, shared ? 0 : 7);
 		cr_assert_eq(f->ino, shared ? 0 : FILE_SIZE + 1);
+		cr_assert(f->changed_seconds == (shared ? 0 : INT64_MAX) && f->changed_nanos == (shared ? 0 : 5));
 		cr_assert_eq(f->header, index_find(&x, "rank_0/x.safetensors")->header, "one header for both");
 		same(&x.headers[f->header], &c);
 		same(&x.headers[index_find(&x, "rank_10/x.ckpt")->header], &by_hand);
@@ -148,31 +155,75 @@ Test(index, may_be_empty)
 	arena_free(arena);
 }
 
-/* Shapes that are the same are kept once, whichever header they are in; others of one name are not mixed up. */
-Test(index, keeps_a_shape_once)
+/* What is the same is kept once: shapes of one name, and headers, which must be equal in everything. */
+Test(index, keeps_the_same_once)
 {
 	struct index_write *w = index_write_new(false);
 	struct arena *arena = arena_new();
 	struct text text = TEXT_EMPTY;
-	struct safetensors_entry entry = { .name = "t", .axes = 2, .dtype = DTYPE_U8 };
-	struct ckpt c = { .st = { .entries = &entry, .count = 1, .data_start = 8 } };
-	static const uint64_t shapes[][2] = { { 2, 3 }, { 2, 3 }, { 3, 2 }, { 3, 2 } };
+	struct safetensors_entry entry = { .name = "t", .axes = 2, .dtype = DTYPE_U8, .end = 6 };
+	struct pair pair = { "k", "v" };
+	struct ckpt c = { .st = { .entries = &entry, .count = 1, .meta = &pair } };
+	static const struct { uint64_t shape[2], start, meta_count, number; } headers[] = {
+		{ { 2, 3 }, 8, 0, 0 }, { { 2, 3 }, 8, 0, 0 }, { { 3, 2 }, 8, 0, 1 }, { { 3, 2 }, 8, 1, 2 }, { { 3, 2 }, 9, 1, 3 }, { { 3, 2 }, 9, 1, 3 },
+	};
 	struct error err = { "" };
 	struct index x;
 	uint32_t number;
 
-	entry.end = 6;
-	for (size_t i = 0; i < COUNT(shapes); i++) {
-		entry.shape = shapes[i];
-		cr_assert_eq(index_write_header(w, &c, false, 14, &number, &err), 0);
+	for (size_t i = 0; i < COUNT(headers); i++) {
+		entry.shape = headers[i].shape;
+		c.st.data_start = headers[i].start;
+		c.st.meta_count = headers[i].meta_count;
+		cr_assert_eq(index_write_header(w, &c, false, headers[i].start + 6, &number, &err), 0);
+		cr_assert_eq(number, headers[i].number, "header %zu: %u", i, number);
 	}
 	cr_assert_eq(index_write_finish(w, &text, &err), 0);
 	cr_assert_eq(index_parse((uint8_t *)text.ptr, text.len, arena, &x, &err), 0, "%s", err.msg);
-	cr_assert_eq(x.count[INDEX_WORDS], 4);
-	for (size_t i = 0; i < COUNT(shapes); i++)
-		cr_assert_eq(memcmp(x.headers[i].st.entries[0].shape, shapes[i], sizeof(shapes[i])), 0);
+	cr_assert(x.count[INDEX_WORDS] == 4 && x.count[INDEX_HEADERS] == 4 && x.count[INDEX_ENTRIES] == 4 && x.count[INDEX_PAIRS] == 2);
+	for (size_t i = 0; i < COUNT(headers); i++) {
+		const struct safetensors *st = &x.headers[headers[i].number].st;
+
+		cr_assert_eq(memcmp(st->entries[0].shape, headers[i].shape, sizeof(headers[i].shape)), 0);
+		cr_assert(st->data_start == headers[i].start && st->meta_count == headers[i].meta_count);
+	}
 	text_free(&text);
 	index_write_free(w);
+	arena_free(arena);
+}
+
+/* What an index says is held against what a file says: every field counts. */
+Test(index, differs_in_anything)
+{
+	struct arena *arena = arena_new();
+	struct ckpt c = parsed(arena);
+	struct safetensors_entry *e = arena_alloc(arena, c.st.count, sizeof(*e));
+	struct ckpt other = c;
+	struct error err;
+	static const struct pair others[] = { { "format", "pt" }, { "remove_redundancy", "True" } };
+
+	memcpy(e, c.st.entries, c.st.count * sizeof(*e));
+	other.st.entries = e;
+	cr_assert_eq(index_differs(&other, &c, &err), 0, "%s", err.msg);
+#define DIFFERS(says, change, undo) \
+	do { \
+		change; \
+		cr_assert_eq(index_differs(&other, &c, &err), -EINVAL, #change); \
+		cr_assert(strstr(err.msg, says), "%s: %s", #change, err.msg); \
+		undo; \
+	} while (0)
+	DIFFERS("tensor \"x\" stands where", e[1].name = "x", e[1].name = "a.w");
+	DIFFERS("tensor \"b\": bytes [1, 25], but the file has it at [0, 24]", e[0].begin++; e[0].end++, e[0].begin--; e[0].end--);
+	DIFFERS("tensor \"b\": dtype I32, but the file says F32", e[0].dtype = DTYPE_I32, e[0].dtype = DTYPE_F32);
+	DIFFERS("tensor \"b\": another shape", e[0].shape = shape, e[0].shape = c.st.entries[0].shape);
+	DIFFERS("tensor \"b\": another shape", e[0].axes = 1, e[0].axes = 2);
+	DIFFERS("3 tensors, but the file has 4", other.st.count--, other.st.count++);
+	DIFFERS("the data begin at byte", other.st.data_start++, other.st.data_start--);
+	DIFFERS("other metadata", other.st.meta_count--, other.st.meta_count++);
+	DIFFERS("other metadata", other.st.meta = others, other.st.meta = c.st.meta);
+	DIFFERS("leaves out", other.left_out = left_out; other.left_out_count = 1, other.left_out_count = 0);
+	DIFFERS("other slices", other.splices = splice; other.splice_count = 2, other.splice_count = 0);
+	cr_assert_eq(index_differs(&other, &c, &err), 0, "%s", err.msg);
 	arena_free(arena);
 }
 
@@ -186,9 +237,9 @@ Test(index, refuses_a_path_twice)
 	uint32_t number;
 
 	cr_assert_eq(index_write_header(w, &c, false, FILE_SIZE, &number, &err), 0);
-	add_file(w, "b", FILE_SIZE, number);
-	add_file(w, "a", FILE_SIZE, number);
-	add_file(w, "b", FILE_SIZE, number);
+	add_file(w, true, "b", FILE_SIZE, number);
+	add_file(w, true, "a", FILE_SIZE, number);
+	add_file(w, true, "b", FILE_SIZE, number);
 	cr_assert_eq(index_write_finish(w, &text, &err), -EEXIST);
 	cr_assert_str_eq(err.msg, "b: two files of that name");
 	text_free(&text);

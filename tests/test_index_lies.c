@@ -139,8 +139,13 @@ Test(index_lies, of_files)
 	LIE("file 1: header 3 of 3", x.f[1].header = 3);
 	LIE("file 1: 1000 bytes, but its header is for 130", x.f[1].header = 0);
 	LIE("file 2: 101 bytes, but its header is for 100", x.f[2].size++);
-	LIE("file 0: no such mtime", x.f[0].nanos = 1000000000);
-	LIE("file 0: no such mtime, device or inode", x.f[0].ino = 1);
+	LIE("file 0: no such time", x.f[0].nanos = 1000000000);
+	LIE("file 0: no such time", x.f[0].changed_nanos = 1000000000);
+	LIE("file 0: no such time", x.f[0].zero = 1);
+	LIE("file 0: a device, inode or ctime in a shared index", x.f[0].dev = 1);
+	LIE("file 0: a device, inode or ctime in a shared index", x.f[0].ino = 1);
+	LIE("file 0: a device, inode or ctime in a shared index", x.f[0].changed_seconds = 1);
+	LIE("file 0: a device, inode or ctime in a shared index", x.f[0].changed_nanos = 1);
 	LIE(GOOD, x.f[0].seconds = INT64_MIN);
 }
 
