@@ -18,16 +18,28 @@ static void refused(void *arg, const char *message)
 	findings_add(f, FINDINGS_FILE, true, "%s", message);
 }
 
+/* What the index that a mount would use says of headers, and they do not say. */
+static void add_lies(struct check *c)
+{
+	uint64_t count = 0;
+	const char *const *lies = c->model->cache ? cache_lies(c->model->cache, &count) : NULL;
+
+	for (uint64_t i = 0; i < count; i++)
+		findings_add(&c->findings, FINDINGS_INDEX, true, "%s", lies[i]);
+}
+
 /* Loads the model, or finds why there is none. A negative errno only when there was nothing to check. */
 static int load(struct check *c, struct subject *s, struct error *err)
 {
-	struct load_look look = { .refused = refused, .arg = &c->findings };
+	struct load_look look = { .refused = refused, .arg = &c->findings, .cache = CACHE_COMPARE };
 	int code = load_look(&s->options, &look, &s->model, err);
 
 	c->model = s->model;
 	if (code == 0)
 		for (uint64_t i = 0; i < c->model->warnings.count; i++)
 			findings_add(&c->findings, FINDINGS_LOAD, false, "%s", c->model->warnings.list[i]);
+	if (code == 0)
+		add_lies(c);
 	if (code == 0 || code == -ENOMEM)
 		return code;
 	if (c->findings.count == 0 && code != -EINVAL && code != -ENODATA)

@@ -12,6 +12,7 @@
 
 enum findings_kind {
 	FINDINGS_FILE,     /* a file that cannot be opened or understood, or contradicts another */
+	FINDINGS_INDEX,    /* an index of headers that says something else than they do */
 	FINDINGS_COVERAGE, /* something is held by no file */
 	FINDINGS_MISSING,  /* a rank that has no file, or not all that it should have */
 	FINDINGS_META,     /* meta.json */

@@ -253,6 +253,15 @@ static int end(struct loading *ld, int code, struct model **out)
 	return code;
 }
 
+/* What was learnt of headers is for the next time. That it cannot be kept is no error. */
+static void remember(struct loading *ld)
+{
+	struct error ignored;
+
+	if (!ld->look || ld->look->cache == CACHE_USE)
+		cache_commit(ld->model->cache, &ignored);
+}
+
 static int load(const struct options *o, const struct load_look *look, struct model **out, struct error *err)
 {
 	struct loading ld = { .options = o, .look = look };
@@ -266,6 +275,8 @@ static int load(const struct options *o, const struct load_look *look, struct mo
 	}
 	if (code == 0)
 		code = finish(&ld, err);
+	if (code == 0 && look)
+		remember(&ld);
 	return end(&ld, code, out);
 }
 
@@ -299,6 +310,7 @@ static int end_shared(struct loading *ld, int code, struct model **out, struct e
 	if (code == 0)
 		code = finish(ld, err);
 	if (code == 0) {
+		remember(ld);
 		ld->model->first_problem = ld->base->next_problem;
 		ld->base->next_problem += ld->model->sources->count;
 	}

@@ -10,7 +10,7 @@
 #ifndef FS_LOAD_H
 #define FS_LOAD_H
 
-#include "fs/headers.h"
+#include "fs/cache.h"
 #include "fs/model.h"
 #include "fs/options.h"
 #include "fs/ranks.h"
@@ -23,7 +23,6 @@ struct load_base {
 	struct strategies target;             /* of to=FILE */
 	struct problems *problems;            /* of all steps */
 	struct fds *fds;                      /* of all sources of all steps */
-	const struct headers_cache *cache;    /* of headers; NULL without one */
 	uint32_t next_problem;                /* number of the next step's first source in it */
 };
 
@@ -37,14 +36,18 @@ void load_base_free(struct load_base *base);
  */
 int load_base_strategy(struct load_base *base, const struct ranks *ranks, struct error *err);
 
-/* Loads what `o` describes. On success the caller owns *out (model_free()). A negative errno with one message for the user. */
+/*
+ * Loads what `o` describes. On success the caller owns *out (model_free()), and has cache_commit(model->cache) to call when there is time
+ * for it. A negative errno with one message for the user.
+ */
 int load_model(const struct options *o, struct model **out, struct error *err);
 
-/* For who wants to look at SOURCE rather than to show it. */
+/* For who wants to look at SOURCE rather than to show it. The cache is committed, if it is for use. */
 struct load_look {
 	bool view; /* lay the view out too */
 	void (*refused)(void *arg, const char *message); /* is told of a file that is refused, which is then as if it were not there; may be NULL */
 	void *arg;
+	enum cache_mode cache; /* what the index of headers is for; the model has the cache */
 };
 
 /* Likewise, but the checkpoint of a distributed SOURCE knows every copy of a block (tensor.holdings), and there is no view unless it is asked for. */

@@ -41,16 +41,46 @@ static int refused(void *arg, int code, const struct error *err)
 	return load_refused(a->ld, code, err);
 }
 
+/* Says where the headers came from, and to who has named an index why it was not of use. */
+static int tell_headers(struct loading *ld, struct error *err)
+{
+	struct model *m = ld->model;
+	struct cache_told t;
+	int code = 0;
+
+	if (!m->cache)
+		return 0;
+	cache_tell(m->cache, &t);
+	m->headers = arena_printf(m->arena, "%llu read%s%s", (unsigned long long)t.read, t.trouble ? "; " : "", t.trouble ? t.trouble : "");
+	if (t.found)
+		m->headers = arena_printf(m->arena, "%llu from %s, %llu read", (unsigned long long)t.found, t.path, (unsigned long long)t.read);
+	if (t.named && t.trouble)
+		code = load_warn(ld, t.trouble, err);
+	else if (t.named && t.read && (!ld->look || ld->look->cache == CACHE_USE))
+		code = load_warn(ld, arena_printf(m->arena, "%s: %llu files are not in it as they are, and were read", t.path,
+						  (unsigned long long)t.read), err);
+	return m->headers ? code : error_nomem(err);
+}
+
 int load_add(struct loading *ld, struct checkpoint_builder *builder, struct checkpoint_file *files, uint64_t count, struct error *err)
 {
 	struct adding a = { ld, builder, files };
 	const char **paths = arena_alloc(ld->model->arena, count, sizeof(*paths));
-	struct headers_work work = { .paths = paths, .count = count, .sources = ld->model->sources, .cache = ld->base->cache, .take = add_file,
-				     .failed = refused, .arg = &a };
+	struct headers_work work = { .paths = paths, .count = count, .sources = ld->model->sources, .take = add_file, .failed = refused, .arg = &a };
+	int code;
 
-	for (uint64_t i = 0; paths && i < count; i++)
+	if (!paths)
+		return error_nomem(err);
+	for (uint64_t i = 0; i < count; i++)
 		paths[i] = files[i].path;
-	return paths ? headers_read(&work, err) : error_nomem(err);
+	cache_free(ld->model->cache);
+	ld->model->cache = cache_begin(ld->options, ld->look ? ld->look->cache : CACHE_USE, paths, count);
+	work.cache = cache_hooks(ld->model->cache);
+	code = headers_read(&work, err);
+	if (code == 0)
+		code = tell_headers(ld, err);
+	cache_rest(ld->model->cache);
+	return code;
 }
 
 int load_begin_sources(struct loading *ld, struct error *err)

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gatherfs: finds the verb and runs it. */
 #include <fuse_lowlevel.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "fs/verbs.h"
 
-/* A checkpoint of many ranks has more files than a program may usually have open. */
-static void raise_file_limit(void)
+/*
+ * A checkpoint of many ranks has more files than a program may usually have open. A file that becomes longer than allowed is an error of
+ * write(), and no reason to die.
+ */
+static void settle_limits(void)
 {
 	struct rlimit limit;
 
+	signal(SIGXFSZ, SIG_IGN);
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
 	limit.rlim_cur = limit.rlim_max;
@@ -32,7 +37,7 @@ int main(int argc, char **argv)
 	const struct verb *verb;
 
 	if (argc > 0 && is_helper(argv[0])) {
-		raise_file_limit();
+		settle_limits();
 		return helper_main(argc, argv);
 	}
 	if (!*name) {
@@ -50,6 +55,6 @@ int main(int argc, char **argv)
 	verb = verbs_find(name);
 	if (!verb)
 		return VERBS_USAGE;
-	raise_file_limit();
+	settle_limits();
 	return verb->run(argc - 1, argv + 1);
 }

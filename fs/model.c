@@ -24,6 +24,7 @@ void model_free(struct model *m)
 {
 	if (!m)
 		return;
+	cache_free(m->cache);
 	tensors_free(m->tensors);
 	problem_list_free(m->problems);
 	source_list_free(m->sources);

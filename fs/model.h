@@ -21,6 +21,7 @@ struct model_texts {
 	uint64_t count;
 };
 
+struct cache;
 struct load_base;
 
 struct model {
@@ -29,6 +30,8 @@ struct model {
 	struct problems *problems; /* problem_list_free(); several models may share one */
 	uint32_t first_problem;    /* where its sources begin among those of all models that share it */
 	struct load_base *base;    /* load_base_free(), which has the strategies; NULL where several models share them */
+
+	struct cache *cache;       /* of headers; cache_free(); NULL without one */
 
 	const struct strategy *strategy;     /* NULL without one */
 	struct checkpoint *checkpoint;       /* NULL for a unified directory that is shown file by file */
@@ -45,6 +48,7 @@ struct model {
 	const char *kind;                  /* "distributed, 8 ranks", "unified, shown as it is" ... */
 	const char *names;                 /* "hf as mcore, by the recipe qwen3"; NULL where names are kept */
 	const char *step;                  /* "1_100", NULL where there is none */
+	const char *headers;               /* where the headers came from */
 	struct model_texts source_dirs;    /* SOURCE, absolute */
 	struct model_texts strategy_files; /* that were used */
 	struct model_texts warnings;       /* one sentence each */

@@ -129,6 +129,12 @@ static int set_prefix(struct options *o, const char *value, struct error *err)
 		       0 : error_set(err, -EINVAL, "expected the beginning of a file's name, found \"%s\"", value);
 }
 
+static int set_header_cache(struct options *o, const char *value, struct error *err)
+{
+	o->no_header_cache = strcmp(value, "off") == 0;
+	return o->no_header_cache ? 0 : value_path(value, o->arena, &o->header_cache, err);
+}
+
 static int set_max_threads(struct options *o, const char *value, struct error *err)
 {
 	uint64_t n = 0;
@@ -191,18 +197,18 @@ static int set_fsname(struct options *o, const char *value, struct error *err)
 #define PLACE(field) offsetof(struct options, field)
 
 static const struct option table[] = {
-	{ "source", OPTION_PATHS, SCOPE_SOURCES, NULL, PLACE(source), "DIR", "the SOURCE, where there is no argument for it" },
-	{ "strategy", OPTION_LIST, SCOPE_SOURCES, set_strategy, 0, "FILE|DIR|none",
+	{ "source", OPTION_PATHS, SCOPE_SOURCES | SCOPE_INDEX, NULL, PLACE(source), "DIR", "the SOURCE, where there is no argument for it" },
+	{ "strategy", OPTION_LIST, SCOPE_SOURCES | SCOPE_INDEX, set_strategy, 0, "FILE|DIR|none",
 	  "strategy files (default: the folder `strategy` beside or inside SOURCE);\n"
 	  "none: every rank holds whole tensors" },
-	{ "step", OPTION_VALUE, SCOPE_SOURCES, set_step, 0, "STEP",
+	{ "step", OPTION_VALUE, SCOPE_SOURCES | SCOPE_INDEX, set_step, 0, "STEP",
 	  "which step of the training to show (default: the newest that is complete)" },
 	{ "steps", OPTION_VALUE, SCOPE_MOUNT, set_steps, 0, "all",
 	  "a folder for each complete step, and a link `latest`; follows a training" },
 	{ "index", OPTION_VALUE, SCOPE_VIEWS, set_index, 0, "ms|hf",
 	  "write MindSpore's param_name_map.json or Hugging Face's index" },
 	{ "part_size", OPTION_VALUE, SCOPE_VIEWS, set_part_size, 0, "SIZE", "most bytes of tensors in one file (default 3G)" },
-	{ "filter", OPTION_LIST, SCOPE_SOURCES, set_filter, 0, "PREFIX", "leave out tensors whose names begin so" },
+	{ "filter", OPTION_LIST, SCOPE_SOURCES | SCOPE_INDEX, set_filter, 0, "PREFIX", "leave out tensors whose names begin so" },
 	{ "rename", OPTION_PATHS, SCOPE_SOURCES, NULL, PLACE(rename), "FILE",
 	  "rules `FROM TO` for tensor names: POSIX extended expressions, \\1 in TO" },
 	{ "names", OPTION_VALUE, SCOPE_SOURCES, set_names, 0, "keep|hf|legacy|mcore|mcore-train",
@@ -215,7 +221,7 @@ static const struct option table[] = {
 	{ "set", OPTION_LIST, SCOPE_SOURCES, set_set, 0, "KEY=VALUE",
 	  "for names=: take this for a key of config.json, such as qkv_concat=true" },
 	{ "with", OPTION_PATHS, SCOPE_SOURCES, NULL, PLACE(with), "DIR", "show its small files too (config.json, tokenizers)" },
-	{ "outside", OPTION_VALUE, SCOPE_SOURCES, set_outside, 0, "rank0",
+	{ "outside", OPTION_VALUE, SCOPE_SOURCES | SCOPE_INDEX, set_outside, 0, "rank0",
 	  "trust rank 0 for tensors that the strategy does not know" },
 	{ "to", OPTION_VALUE, SCOPE_VIEWS, set_to, 0, "STRATEGY|same",
 	  "show rank_N/ folders of this strategy, whatever SOURCE is;\n"
@@ -223,6 +229,8 @@ static const struct option table[] = {
 	{ "ranks", OPTION_VALUE, SCOPE_VIEWS, set_ranks, 0, "RANKS", "only these ranks of to=, such as 0-7+16" },
 	{ "prefix", OPTION_VALUE, SCOPE_VIEWS, set_prefix, 0, "NAME",
 	  "how the files of to= begin (default: as SOURCE's do, else net)" },
+	{ "header_cache", OPTION_VALUE, SCOPE_SOURCES, set_header_cache, 0, "DIR|FILE|off",
+	  "where headers are remembered (default: gatherfs in $XDG_CACHE_HOME\nor ~/.cache, for root /var/cache); an index that `gatherfs index` wrote; off" },
 	{ "max_threads", OPTION_VALUE, SCOPE_READS, set_max_threads, 0, "N",
 	  "threads that work (default: 2 a processor, 4 to 16)" },
 	{ "readahead", OPTION_VALUE, SCOPE_MOUNT, set_readahead, 0, "SIZE",

@@ -63,6 +63,9 @@ struct options {
 	uint32_t range_count;
 	const char *prefix;          /* of the files in a rank view; NULL: as the source has it */
 
+	bool no_header_cache;        /* header_cache=off */
+	const char *header_cache;    /* absolute: a folder of indexes, or one index; NULL: the user's folder */
+
 	const char *mountpoint;      /* absolute, last component not resolved */
 	const char *fsname;          /* NULL: the source */
 	uint32_t max_threads;        /* 0: not given */

@@ -139,6 +139,34 @@ int point_mounts(const char *real, struct point_mounts *out, struct error *err)
 	return 0;
 }
 
+int point_devices(struct arena *arena, dev_t **list, uint64_t *count)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *text = NULL;
+	size_t size = 0;
+	uint64_t room = 0;
+	struct line l;
+	int code = f ? 0 : -errno;
+
+	*list = NULL;
+	*count = 0;
+	while (code == 0 && next_line(f, &text, &size, &l)) {
+		dev_t *more;
+
+		if (strcmp(l.type, OUR_TYPE) != 0)
+			continue;
+		more = arena_grow(arena, *list, *count, &room, sizeof(*more));
+		*list = more ? more : *list;
+		code = more ? 0 : -ENOMEM;
+		if (more)
+			more[(*count)++] = l.device;
+	}
+	free(text);
+	if (f)
+		fclose(f);
+	return code;
+}
+
 bool point_has_mounts(uint64_t id)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");

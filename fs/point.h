@@ -26,6 +26,9 @@ struct point_mounts {
 /* Looks a path without links up among the mounts. The errno of reading them, or -ENOMEM. */
 int point_mounts(const char *real, struct point_mounts *out, struct error *err);
 
+/* The devices of all gatherfs mounts, in `arena`. The errno of reading the mounts, or -ENOMEM. */
+int point_devices(struct arena *arena, dev_t **list, uint64_t *count);
+
 /* Whether another mount lies in the one with this number. */
 bool point_has_mounts(uint64_t id);
 

@@ -8,7 +8,7 @@
 
 /* In the order of the bits. */
 static const char *const verbs[] = { "mount", "export", "info", "ls", "explain", "stats", "check", "diff", "digest", "status", "bench",
-				     "merge-strategy" };
+				     "merge-strategy", "index" };
 
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 _Static_assert(SCOPE_ALL == (1 << VERBS) - 1, "a name for each bit");

@@ -22,6 +22,7 @@ enum scope {
 	SCOPE_STATUS = 1 << 9,
 	SCOPE_BENCH = 1 << 10,
 	SCOPE_MERGE = 1 << 11,
+	SCOPE_INDEX = 1 << 12,
 
 	SCOPE_MAKES = SCOPE_MOUNT | SCOPE_EXPORT, /* files that somebody else will read */
 	SCOPE_VIEWS = SCOPE_MAKES | SCOPE_INFO,   /* lay out a view; info does with dry_run */
@@ -29,9 +30,9 @@ enum scope {
 	SCOPE_LOOKS = SCOPE_INFO | SCOPE_LS | SCOPE_EXPLAIN | SCOPE_VALUES,   /* at a SOURCE, and print what they see */
 	SCOPE_SOURCES = SCOPE_MAKES | SCOPE_LOOKS,                            /* load a SOURCE */
 	SCOPE_READS = SCOPE_MAKES | SCOPE_VALUES,                             /* with threads of their own */
-	SCOPE_QUIETS = SCOPE_READS | SCOPE_LS,                                /* say more than they are asked for */
-	SCOPE_PRINTS = SCOPE_EXPORT | SCOPE_LOOKS | SCOPE_STATUS | SCOPE_BENCH, /* what a program may want to read */
-	SCOPE_ALL = SCOPE_SOURCES | SCOPE_STATUS | SCOPE_BENCH | SCOPE_MERGE,
+	SCOPE_QUIETS = SCOPE_READS | SCOPE_LS | SCOPE_INDEX,                                /* say more than they are asked for */
+	SCOPE_PRINTS = SCOPE_EXPORT | SCOPE_LOOKS | SCOPE_STATUS | SCOPE_BENCH | SCOPE_INDEX, /* what a program may want to read */
+	SCOPE_ALL = SCOPE_SOURCES | SCOPE_STATUS | SCOPE_BENCH | SCOPE_MERGE | SCOPE_INDEX,
 };
 
 /* The bit of a verb; 0 for one that has no options. */

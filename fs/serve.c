@@ -210,6 +210,22 @@ static void probe_direct_maps(struct serve *s)
 	close(fd);
 }
 
+/* Writes what was learnt of the headers, now that nobody waits for the mount any more. Steps that are followed have done so. */
+static void keep_headers(struct serve *s)
+{
+	struct cache *cache = s->shown.follow ? NULL : hub_root(s->shown.hub)->model->cache;
+	struct cache_told told;
+	struct error err;
+
+	if (!cache)
+		return;
+	cache_tell(cache, &told);
+	if (told.trouble)
+		log_warn(&s->log, "%s", told.trouble);
+	if (cache_commit(cache, &err) < 0)
+		log_warn(&s->log, "%s", err.msg);
+}
+
 static void *settle(void *arg)
 {
 	struct serve *s = arg;
@@ -226,6 +242,7 @@ static void *settle(void *arg)
 	probe_direct_maps(s);
 	tell_manager(s);
 	detach_report(s->channel, NULL);
+	keep_headers(s);
 	return NULL;
 }
 

@@ -99,7 +99,8 @@ static const char *kind_name(mode_t mode)
 
 static struct source_stamp stamp_of(const struct stat *st)
 {
-	return (struct source_stamp){ .dev = st->st_dev, .ino = st->st_ino, .size = (uint64_t)st->st_size, .mtime = st->st_mtim };
+	return (struct source_stamp){ .dev = st->st_dev, .ino = st->st_ino, .size = (uint64_t)st->st_size, .mtime = st->st_mtim,
+				       .ctime = st->st_ctim };
 }
 
 /* Fills *out from an open descriptor. */

@@ -33,6 +33,7 @@ struct source_stamp {
 	ino_t ino;
 	uint64_t size; /* bytes */
 	struct timespec mtime;
+	struct timespec ctime; /* not compared: only for who keeps what a file says beyond the time that it is open */
 };
 
 struct source {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/cache.h"
 #include "fs/report.h"
 #include "fs/status_steps.h"
 
@@ -39,6 +40,7 @@ static void add_facts(struct text *t, const struct status *s)
 			 m->checkpoint->outside_count);
 	text_add(t, "%-12s %" PRIu64 ", %" PRIu64 " bytes, from %" PRIu32 " source files\n", "files", m->view.count, m->tree.bytes,
 		 m->sources->count);
+	report_field(t, "headers", m->headers ? m->headers : "read");
 	status_reading_text(s, t);
 }
 
@@ -65,6 +67,19 @@ void status_text(const struct status *s, struct text *t)
 		add_model(t, s);
 }
 
+static void json_headers(struct text *t, const struct model *m)
+{
+	struct cache_told told = { .path = NULL };
+
+	if (m->cache)
+		cache_tell(m->cache, &told);
+	report_key(t, "headers");
+	text_add(t, "{\"found\": %" PRIu64 ", \"read\": %" PRIu64, told.found, told.read);
+	report_json_text(t, "index", told.path);
+	report_json_text(t, "trouble", told.trouble);
+	text_add(t, "}");
+}
+
 static void json_model(struct text *t, const struct status *s)
 {
 	const struct model *m = s->model;
@@ -78,6 +93,7 @@ static void json_model(struct text *t, const struct status *s)
 	report_json_number(t, "files", m->view.count);
 	report_json_number(t, "bytes", m->tree.bytes);
 	report_json_number(t, "source_files", m->sources->count);
+	json_headers(t, m);
 	status_reading_json(s, t);
 	report_json_texts(t, "warnings", &m->warnings);
 	report_json_left_out(t, m->checkpoint);

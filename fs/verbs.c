@@ -22,6 +22,7 @@ static const struct verb table[] = {
 	{ "digest", "SOURCE [PATTERN]", "one XXH3-128 a tensor, the same for every layout of the same model", digest_main, known_help },
 	{ "export", "SOURCE... DEST [-o OPTIONS]", "write what a mount would show as files; the same command goes on after an interruption", export_main, known_help },
 	{ "bench", "MOUNTPOINT [--json]", "how fast a mount, or any folder, is read here: its largest file, in every way, a second each", bench_main, known_help },
+	{ "index", "SOURCE FILE", "write what all headers say as one file, for header_cache=FILE on many hosts", index_main, known_help },
 	{ "merge-strategy", "DIR FILE", "write the strategies of all stages as one file, for MindSpore", merge_main, known_help },
 	{ "help", "[VERB]", "this text, or all about a verb", help_main, NULL },
 };

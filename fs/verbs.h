@@ -42,6 +42,7 @@ int digest_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int info_main(int argc, char **argv);
 int explain_main(int argc, char **argv);
+int index_main(int argc, char **argv);
 int status_verb_main(int argc, char **argv);
 int bench_main(int argc, char **argv);
 

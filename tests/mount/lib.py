@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the mount tests share. A test is a function test_*(tmp) with an empty folder of its own, and returns None, or a
 remark on what it could not try here; main() runs all of a file."""
+import atexit
 import inspect
 import os
 import shutil
@@ -15,6 +16,9 @@ from mount.watchdog import Watchdog
 from ref import safefile
 
 PROGRAM = os.path.abspath(os.environ.get("GATHERFS", "build/gatherfs"))
+CACHE = tempfile.mkdtemp(prefix="gatherfs-cache-")  # never the user's own
+os.environ["XDG_CACHE_HOME"] = CACHE
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 SLOW = 4 if os.environ.get("SANITIZED") else 1
 WATCHDOG = int(os.environ.get("WATCHDOG", "60")) * SLOW  # seconds for one test; the runner kills the file a little later
 

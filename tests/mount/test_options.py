@@ -68,7 +68,7 @@ def test_help_and_version(_):
         lib.need(re.search(rf"\b{option}\b", out), f"the help of mount does not tell of {option}")
 
 
-SOURCES = {"source", "strategy", "step", "filter", "rename", "names", "recipe", "model", "set", "with", "outside", "help"}
+SOURCES = {"source", "strategy", "step", "filter", "rename", "names", "recipe", "model", "set", "with", "outside", "header_cache", "help"}
 VIEWS = SOURCES | {"index", "part_size", "to", "ranks", "prefix"}
 OPTIONS = {  # verb -> what applies to it
     "mount": VIEWS | {"steps", "max_threads", "readahead", "cache_budget", "direct_io", "trust_sources", "allow_other", "allow_root",
@@ -78,6 +78,7 @@ OPTIONS = {  # verb -> what applies to it
     "stats": SOURCES | {"max_threads", "json", "quiet"}, "check": SOURCES | {"max_threads", "json", "quiet", "values"},
     "diff": SOURCES | {"max_threads", "json", "quiet"}, "digest": SOURCES | {"max_threads", "json", "quiet"},
     "status": {"json", "help"}, "bench": {"json", "help"}, "merge-strategy": {"help"},
+    "index": {"source", "strategy", "step", "filter", "outside", "json", "quiet", "help"},
 }
 
 
