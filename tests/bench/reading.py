@@ -38,6 +38,8 @@ SCENARIOS = {
     "blocks-direct-2": Scenario("blocks", UNIFIED, "direct", 0.55, 2),
     "rows-direct": Scenario("rows", UNIFIED, "direct", 0.55),
     "narrow-direct": Scenario("narrow", UNIFIED, "direct", 0.45),
+    "blocks-trusted": Scenario("blocks", UNIFIED, "direct", 0.85, 1, ("trust_sources",)),
+    "blocks-trusted-2": Scenario("blocks", UNIFIED, "direct", 0.78, 2, ("trust_sources",)),
     "blocks-cold": Scenario("blocks", UNIFIED, "cold", 0.85),
     "rows-cold": Scenario("rows", UNIFIED, "cold", 0.85),
     "blocks-warm": Scenario("blocks", UNIFIED, "warm", 0.95),
