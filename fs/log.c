@@ -2,6 +2,7 @@
 /* Log lines; error_set() already knows how to make a text safe for one line, so it is used for that. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <syslog.h>
 
 #include "fs/log.h"
@@ -14,17 +15,38 @@ void log_init(struct log *log, bool foreground)
 		openlog("gatherfs", LOG_PID, LOG_DAEMON);
 }
 
+static void format_line(struct error *line, const char *format, va_list args)
+{
+	char raw[sizeof(line->msg)];
+	size_t len;
+
+	vsnprintf(raw, sizeof(raw), format, args);
+	len = strlen(raw);
+	if (len && raw[len - 1] == '\n')
+		raw[len - 1] = '\0';
+	error_set(line, 0, "%s", raw);
+}
+
 static void put(const struct log *log, int priority, const char *format, va_list args)
 {
 	struct error line;
-	char raw[sizeof(line.msg)];
 
-	vsnprintf(raw, sizeof(raw), format, args);
-	error_set(&line, 0, "%s", raw);
+	format_line(&line, format, args);
 	if (log->to_syslog)
 		syslog(priority, "%s", line.msg);
 	else
 		fprintf(stderr, "gatherfs: %s%s\n", priority == LOG_WARNING ? "warning: " : "", line.msg);
+}
+
+void log_foreign(const struct log *log, int priority, const char *format, va_list args)
+{
+	struct error line;
+
+	format_line(&line, format, args);
+	if (log->to_syslog)
+		syslog(priority, "%s", line.msg);
+	else
+		fprintf(stderr, "%s\n", line.msg);
 }
 
 void log_error(const struct log *log, const char *format, ...)

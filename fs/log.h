@@ -6,6 +6,7 @@
 #ifndef FS_LOG_H
 #define FS_LOG_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 
 struct log {
@@ -14,6 +15,9 @@ struct log {
 
 /* Opens syslog unless the mount stays in the foreground. */
 void log_init(struct log *log, bool foreground);
+
+/* A line of a library's own words, of one of syslog's priorities. */
+void log_foreign(const struct log *log, int priority, const char *format, va_list args);
 
 void log_error(const struct log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_warn(const struct log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -287,7 +287,12 @@ static int loop(struct serve *s)
 /* libfuse's levels are syslog's. */
 static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list args)
 {
-	vsyslog((int)level, format, args);
+	log_foreign(&(struct log){ .to_syslog = true }, (int)level, format, args);
+}
+
+static void say_of_libfuse(enum fuse_log_level level, const char *format, va_list args)
+{
+	log_foreign(&(struct log){ .to_syslog = false }, (int)level, format, args);
 }
 
 static void tell_kernel(void *arg, uint64_t parent, const char *name)
@@ -371,8 +376,7 @@ int serve_run(struct serve *s, int channel, struct error *err)
 	int rc;
 
 	log_init(&s->log, s->options->foreground);
-	if (!s->options->foreground)
-		fuse_set_log_func(log_of_libfuse);
+	fuse_set_log_func(s->options->foreground ? say_of_libfuse : log_of_libfuse);
 	s->channel = channel;
 	rc = privileges_drop(err);
 	if (rc == 0)
