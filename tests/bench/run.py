@@ -21,10 +21,11 @@ import loaders
 import make_checkpoint
 import mounting
 import mounts
+import names
 import readers
 import reading
 
-GROUPS = (reading, readers, cold, mounting, loaders, exports)  # each has SCENARIOS and measure(bench, name), which gives rows
+GROUPS = (reading, readers, cold, mounting, names, loaders, exports)  # each has SCENARIOS and measure(bench, name), which gives rows
 
 
 class Bench:
