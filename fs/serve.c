@@ -168,7 +168,11 @@ static void sys_set(const char *path, uint64_t value)
 	fclose(f); /* a failure shows when the value is read back */
 }
 
-/* Only root can raise it, and only once the mount is there; where that does not work the kernel's own remains. */
+/*
+ * Only root can raise it, and only once the mount is there; where that does not work the kernel's own remains. Putting pages into the
+ * page cache ahead of readers (notify_store) would need no right, but it lost: with a thread of its own for it on two cores, readers
+ * who map had 0.7 to 0.85 of what 128 KiB of read-ahead give them, others 0.85 to 0.95, for those cores are not idle meanwhile.
+ */
 static void raise_readahead(struct serve *s, dev_t dev)
 {
 	char path[96];

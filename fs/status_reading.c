@@ -31,20 +31,32 @@ static void add_trust(struct text *t, const struct status *s)
 		 "in the sources, until one of them could not be read: now every read is checked");
 }
 
-void status_reading_text(const struct status *s, struct text *t)
+static void add_readahead(struct text *t, const struct status *s)
 {
-	uint64_t is = atomic_load(&s->readahead) / 1024, wanted = s->options->readahead / 1024, budget = s->options->cache_budget;
-	struct ahead_sum sum = ahead_sum(s->ahead);
+	uint64_t is = atomic_load(&s->readahead) / 1024, wanted = s->options->readahead / 1024;
 
 	if (is)
 		text_add(t, "%-12s %" PRIu64 " KiB", "read-ahead", is);
+	else
+		text_add(t, "%-12s not known: /sys cannot be read", "read-ahead");
 	if (is && wanted && is != wanted)
 		text_add(t, ", not the %" PRIu64 " KiB of readahead=: only root can change it, where /sys is writable", wanted);
-	if (is)
-		text_add(t, "\n");
-	if (budget)
-		text_add(t, "%-12s up to %" PRIu64 " bytes ahead of readers; %" PRIu64 " were asked for, and %" PRIu64 " in the page cache already\n",
-			 "sources", budget, sum.asked, sum.spared);
+	text_add(t, "\n");
+}
+
+static void add_sources(struct text *t, const struct status *s)
+{
+	struct ahead_sum sum = ahead_sum(s->ahead);
+
+	text_add(t, "%-12s up to %" PRIu64 " bytes ahead of readers; %" PRIu64 " were asked for, and %" PRIu64 " in the page cache already\n",
+		 "sources", s->options->cache_budget, sum.asked, sum.spared);
+}
+
+void status_reading_text(const struct status *s, struct text *t)
+{
+	add_readahead(t, s);
+	if (s->options->cache_budget)
+		add_sources(t, s);
 	if (s->options->direct_io)
 		add_direct_io(t, atomic_load(&s->direct_maps));
 	if (s->options->trust_sources)
