@@ -165,7 +165,7 @@ help: ## this list
 
 # Setting up. Nothing is run as root, and nothing is fetched, when nothing is missing.
 DEBIAN := build-essential pkg-config fuse3 libfuse3-dev libcjson-dev libxxhash-dev nanopb libnanopb-dev protobuf-compiler \
-          libcriterion-dev zlib1g-dev python3 python3-venv mandoc man-db shellcheck systemd rsync attr xxhash
+          libcriterion-dev zlib1g-dev python3 python3-venv mandoc man-db shellcheck systemd rsync attr xxhash strace
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 
 setup: fuse debian .venv/check/ready

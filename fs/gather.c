@@ -20,8 +20,7 @@
 #include "layout/plan.h"
 
 #define STAGING (UINT64_C(256) << 10) /* bytes: more was no faster, and each thread has its own */
-#define DIRECT_MIN 16384            /* bytes: a shorter contiguous run is cheaper as a part of its neighbours' span */
-#define LONG_ROW 8192               /* bytes: likewise of rows without gaps in the source, for the copy that it saves costs as much */
+#define DIRECT_MIN 8192             /* bytes: a shorter run is cheaper as a part of its neighbours' span */
 #define GAP_MAX 4096                /* bytes between two runs that are read along rather than read around */
 #define STRIDE_GAP_MAX 512          /* bytes between two rows, likewise; more is copied from a mapping */
 #define ROW_MIN 65536               /* bytes: a longer row that is far from the next is worth a system call */
@@ -291,7 +290,7 @@ static int take_contiguous(struct gather *g, const struct run *run)
 {
 	if (run->len >= DIRECT_MIN)
 		return take_straight(g, run, 0);
-	return scatter_extend(&g->straight, run->source, run->src, place_of(g, run, 0)) ? 0 : take_staged(g, *run);
+	return scatter_join(&g->straight, run->source, run->src, place_of(g, run, 0)) ? 0 : take_staged(g, *run);
 }
 
 static int take(struct gather *g, struct run run)
@@ -306,7 +305,7 @@ static int take(struct gather *g, struct run run)
 	}
 	if (run.rows == 1)
 		return take_contiguous(g, &run);
-	if (run.len >= (run.src_stride == run.len ? LONG_ROW : DIRECT_MIN) || run.src_stride - run.len > STRIDE_GAP_MAX)
+	if (run.len >= DIRECT_MIN || run.src_stride - run.len > STRIDE_GAP_MAX)
 		return read_rows(g, &run);
 	return take_staged(g, run);
 }

@@ -22,29 +22,38 @@ static bool extend(struct scatter_read *r, struct iovec to)
 	return true;
 }
 
-bool scatter_extend(struct scatter *s, uint32_t source, uint64_t src, struct iovec to)
+/* False when the read has no room for one more part. */
+static bool append(struct scatter_read *r, struct iovec to)
+{
+	if (extend(r, to))
+		return true;
+	if (r->count == SCATTER_PARTS)
+		return false;
+	r->to[r->count++] = to;
+	r->len += to.iov_len;
+	return true;
+}
+
+bool scatter_join(struct scatter *s, uint32_t source, uint64_t src, struct iovec to)
 {
 	struct scatter_read *r = ending_at(s, source, src);
 
-	return r && extend(r, to);
+	return r && append(r, to);
 }
 
 bool scatter_add(struct scatter *s, uint32_t source, uint64_t src, struct iovec to)
 {
-	struct scatter_read *r = ending_at(s, source, src);
+	struct scatter_read *r;
 
-	if (r && extend(r, to))
+	if (scatter_join(s, source, src, to))
 		return true;
-	if (!r || r->count == SCATTER_PARTS) {
-		if (s->count == SCATTER_READS)
-			return false;
-		r = &s->reads[s->count++];
-		r->source = source;
-		r->src = src;
-		r->len = 0;
-		r->count = 0;
-	}
-	r->to[r->count++] = to;
-	r->len += to.iov_len;
+	if (s->count == SCATTER_READS)
+		return false;
+	r = &s->reads[s->count++];
+	r->source = source;
+	r->src = src;
+	r->len = to.iov_len;
+	r->count = 1;
+	r->to[0] = to;
 	return true;
 }

@@ -30,7 +30,7 @@ struct scatter {
 /* Adds the bytes of a source from src on that `to` takes. False, with nothing done, when there is no room. */
 bool scatter_add(struct scatter *s, uint32_t source, uint64_t src, struct iovec to);
 
-/* Adds them only where they go on from bytes that are already in the list, on both sides, so that they cost nothing more. */
-bool scatter_extend(struct scatter *s, uint32_t source, uint64_t src, struct iovec to);
+/* Adds them only to a read that is there already and ends where they begin, so that they cost no call. */
+bool scatter_join(struct scatter *s, uint32_t source, uint64_t src, struct iovec to);
 
 #endif
