@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each file is a task of a pool: it is opened and its header found, read or parsed by whichever thread is free; then the task waits
- * for its turn and hands the file on. Tasks begin in order, so the one whose turn it is always runs, and no more files wait than
- * there are threads. Memory is that of the distinct headers, of which old ones are let go.
+ * Each file is a task of a pool: it is opened and its header found, read or parsed by whichever thread is free, and put where it waits for
+ * its turn. Whoever puts a file there whose turn it is hands it on, and those behind it that wait already; so no thread waits, unless the
+ * files before its own take long. Tasks begin in order, so that the one whose turn it is always runs. Memory is that of the distinct
+ * headers, of which old ones are let go.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -16,6 +17,17 @@
 #include "layout/step.h"
 
 #define THREADS_MIN 8 /* a distant filesystem takes its time over each file, whatever the processors do */
+#define WAITING_MAX 128 /* files that are opened and wait for their turn, at most */
+#define WAITING_MIN 8
+
+/* A file that was read, or could not be. */
+struct waiting {
+	bool there;
+	int opened, code; /* of opening it, and of all of it */
+	struct source source;
+	struct shared_header *header; /* NULL unless code is 0 */
+	struct error err;
+};
 
 struct reading {
 	const struct headers_work *work;
@@ -23,8 +35,12 @@ struct reading {
 	pthread_mutex_t lock;
 	pthread_cond_t turned;
 	uint64_t turn;   /* protected by lock: the file that is handed on next */
-	uint64_t ids;    /* that were given out; for whose turn it is */
-	bool ended;      /* protected by lock: a file has ended it */
+	bool handing;    /* protected by lock: a thread is handing files on; what follows is that thread's */
+	uint64_t ids;    /* that were given out */
+	int code;        /* protected by lock: of the file that has ended it ... */
+	struct error err; /* ... and why */
+	uint64_t window; /* how many files may be open and wait */
+	struct waiting waiting[WAITING_MAX]; /* [window] by number of the file modulo window */
 };
 
 /* What the header of an open file says, of the cache or of the file. On success the caller gives *out back. */
@@ -41,28 +57,6 @@ static int find(struct reading *r, const struct source *s, struct header_room *r
 		return shared_index(r->shared, s, out, err);
 	code = header_read(s, room, &json, err);
 	return code == 0 ? shared_parse(r->shared, s, json, out, err) : code;
-}
-
-/* Waits until all files before `index` are handed on; false when one of them has ended it. */
-static bool wait_for_turn(struct reading *r, uint64_t index)
-{
-	bool go;
-
-	pthread_mutex_lock(&r->lock);
-	while (r->turn != index && !r->ended)
-		pthread_cond_wait(&r->turned, &r->lock);
-	go = !r->ended;
-	pthread_mutex_unlock(&r->lock);
-	return go;
-}
-
-static void end_turn(struct reading *r, bool ended)
-{
-	pthread_mutex_lock(&r->lock);
-	r->turn++;
-	r->ended |= ended;
-	pthread_cond_broadcast(&r->turned);
-	pthread_mutex_unlock(&r->lock);
 }
 
 /* Hands a file on whose header is known and whose turn it is. */
@@ -87,32 +81,90 @@ static int hand_on(struct reading *r, struct headers_file *file, struct shared_h
 	return code;
 }
 
+/* Opens a file and finds its header. Its place is this thread's alone until it is said to be there. */
+static void prepare(struct reading *r, uint64_t index, struct header_room *room, struct waiting *w)
+{
+	const struct headers_work *work = r->work;
+
+	w->header = NULL;
+	w->opened = w->code = source_open_file(work->paths[index], work->sources->fence, &w->source, &w->err);
+	if (w->code == 0)
+		w->code = find(r, &w->source, room, &w->header, &w->err);
+}
+
+/* What is left of a file that is not handed on. */
+static void discard(struct reading *r, struct waiting *w)
+{
+	if (w->opened == 0)
+		source_close(&w->source);
+	shared_drop(r->shared, w->header);
+	w->there = false;
+}
+
+/* Hands a file on, be it good or bad, whose turn it is. */
+static int settle(struct reading *r, uint64_t index, struct waiting *w)
+{
+	const struct headers_work *work = r->work;
+	struct headers_file file = { .index = index };
+	int code = w->opened == 0 ? source_adopt(work->sources, &w->source, &file.source, &w->err) : w->opened;
+
+	if (code == 0)
+		code = w->code;
+	if (code == 0)
+		code = hand_on(r, &file, w->header, &w->err);
+	if (code < 0 && work->failed)
+		code = work->failed(work->arg, code, &w->err);
+	shared_drop(r->shared, w->header);
+	return code;
+}
+
+/* Hands on all files that are there, unless another thread does. The lock is held, but not while a file is handed on. */
+static void hand_all(struct reading *r)
+{
+	struct waiting *w = &r->waiting[r->turn % r->window];
+
+	if (r->handing)
+		return;
+	r->handing = true;
+	while (w->there && r->code == 0) {
+		uint64_t index = r->turn;
+		int code;
+
+		pthread_mutex_unlock(&r->lock);
+		code = settle(r, index, w);
+		pthread_mutex_lock(&r->lock);
+		w->there = false;
+		r->code = code;
+		if (code < 0)
+			r->err = w->err;
+		r->turn++;
+		if (r->turn % (r->window / 4) == 0 || code < 0) /* waking them for each file costs more than reading it */
+			pthread_cond_broadcast(&r->turned);
+		w = &r->waiting[r->turn % r->window];
+	}
+	r->handing = false;
+}
+
 static int task(uint64_t index, void *state, void *arg, struct error *err)
 {
 	struct reading *r = arg;
-	const struct headers_work *work = r->work;
-	struct headers_file file = { .index = index };
-	struct shared_header *header = NULL;
-	struct source source;
-	int opened = source_open_file(work->paths[index], work->sources->fence, &source, err), code = opened;
+	struct waiting *w = &r->waiting[index % r->window];
+	int code;
 
-	if (code == 0)
-		code = find(r, &source, state, &header, err);
-	if (!wait_for_turn(r, index)) {
-		if (opened == 0)
-			source_close(&source);
-		shared_drop(r->shared, header);
-		return error_set(err, -ECANCELED, "interrupted");
+	pthread_mutex_lock(&r->lock);
+	while (index - r->turn >= r->window && r->code == 0)
+		pthread_cond_wait(&r->turned, &r->lock);
+	code = r->code;
+	pthread_mutex_unlock(&r->lock);
+	if (code == 0) {
+		prepare(r, index, state, w);
+		pthread_mutex_lock(&r->lock);
+		w->there = true;
+		hand_all(r);
+		code = r->code;
+		pthread_mutex_unlock(&r->lock);
 	}
-	if (opened == 0 && (opened = source_adopt(work->sources, &source, &file.source, err)) < 0)
-		code = opened;
-	if (code == 0)
-		code = hand_on(r, &file, header, err);
-	if (code < 0 && work->failed)
-		code = work->failed(work->arg, code, err);
-	end_turn(r, code < 0);
-	shared_drop(r->shared, header);
-	return code;
+	return code < 0 ? error_set(err, code, "no further file is read") : 0;
 }
 
 static void *room_new(void *arg)
@@ -127,16 +179,46 @@ static void room_free(void *state)
 	free(state);
 }
 
+static struct reading *begin(const struct headers_work *work)
+{
+	struct reading *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->work = work;
+	r->window = fds_limit() / 8 < WAITING_MIN ? WAITING_MIN : fds_limit() / 8 > WAITING_MAX ? WAITING_MAX : fds_limit() / 8;
+	r->shared = shared_new();
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->turned, NULL);
+	return r;
+}
+
+static void end(struct reading *r)
+{
+	for (uint64_t i = 0; i < r->window; i++)
+		if (r->waiting[i].there)
+			discard(r, &r->waiting[i]);
+	shared_free(r->shared);
+	pthread_cond_destroy(&r->turned);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
 int headers_read(const struct headers_work *work, struct error *err)
 {
-	struct reading r = { .work = work, .shared = shared_new(), .lock = PTHREAD_MUTEX_INITIALIZER, .turned = PTHREAD_COND_INITIALIZER };
+	struct reading *r = begin(work);
 	uint32_t processors = pool_processors();
 	struct pool_work pool = { .count = work->count, .threads = processors > THREADS_MIN ? processors : THREADS_MIN, .task = task,
-				  .arg = &r, .state_new = room_new, .state_free = room_free };
-	int code = r.shared ? pool_run(&pool, err) : error_nomem(err);
+				  .arg = r, .state_new = room_new, .state_free = room_free };
+	int code;
 
-	shared_free(r.shared);
-	pthread_cond_destroy(&r.turned);
-	pthread_mutex_destroy(&r.lock);
+	if (!r)
+		return error_nomem(err);
+	code = r->shared ? pool_run(&pool, err) : error_nomem(err);
+	if (r->code < 0) { /* the pool knows only that it ended */
+		code = r->code;
+		*err = r->err;
+	}
+	end(r);
 	return code;
 }

@@ -1,182 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Source files. A file is stamped from its open descriptor, so no rename between stat and open can slip in. */
+/* Reading source files, and whether they are still what they were; opening them is source_open.c. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
-#include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs/source.h"
-
-struct sources *source_list_new(void)
-{
-	struct sources *s = calloc(1, sizeof(*s));
-
-	if (!s)
-		return NULL;
-	s->arena = arena_new();
-	if (!s->arena) {
-		free(s);
-		return NULL;
-	}
-	return s;
-}
-
-struct sources *source_list_bounded(struct fds *fds)
-{
-	struct sources *s = source_list_new();
-
-	if (s)
-		s->fds = fds_share(fds);
-	return s;
-}
-
-void source_close(struct source *source)
-{
-	if (source->slot)
-		fds_close(source->fds, source->slot);
-	else if (source->fds)
-		fds_unkeep(source->fds);
-	if (source->fd >= 0)
-		close(source->fd);
-	source->fd = -1;
-}
-
-void source_list_free(struct sources *s)
-{
-	if (!s)
-		return;
-	for (uint32_t i = 0; i < s->count; i++) {
-		void *map = atomic_load(s->list[i].map);
-
-		if (map)
-			munmap(map, s->list[i].stamp.size);
-		source_close(&s->list[i]);
-	}
-	fds_free(s->fds);
-	arena_free(s->arena);
-	free(s->list);
-	free(s);
-}
-
-static int grow(struct sources *s, struct error *err)
-{
-	uint32_t capacity = s->capacity ? s->capacity * 2 : 16;
-	struct source *list;
-
-	if (s->count < s->capacity)
-		return 0;
-	if (capacity < s->capacity)
-		return error_nomem(err);
-	list = reallocarray(s->list, capacity, sizeof(*list));
-	if (!list)
-		return error_nomem(err);
-	s->list = list;
-	s->capacity = capacity;
-	return 0;
-}
-
-static const char *kind_name(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFDIR:
-		return "a directory";
-	case S_IFIFO:
-		return "a named pipe";
-	case S_IFSOCK:
-		return "a socket";
-	case S_IFCHR:
-	case S_IFBLK:
-		return "a device";
-	default:
-		return "something else";
-	}
-}
-
-static struct source_stamp stamp_of(const struct stat *st)
-{
-	return (struct source_stamp){ .dev = st->st_dev, .ino = st->st_ino, .size = (uint64_t)st->st_size, .mtime = st->st_mtim,
-				       .ctime = st->st_ctim };
-}
-
-/* Fills *out from an open descriptor. */
-static int describe(struct source *out, struct error *err)
-{
-	struct stat st;
-
-	if (fstat(out->fd, &st) < 0)
-		return error_set(err, -errno, "%s: %s", out->path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return error_set(err, -EINVAL, "%s: expected a regular file, found %s", out->path, kind_name(st.st_mode));
-	out->stamp = stamp_of(&st);
-	out->mode = st.st_mode & 07777;
-	out->uid = st.st_uid;
-	out->gid = st.st_gid;
-	return 0;
-}
-
-int source_open_file(const char *path, const struct fence *fence, struct source *out, struct error *err)
-{
-	int rc;
-
-	*out = (struct source){ .path = path };
-	out->fd = fence_open(fence, path, O_NOCTTY | O_NONBLOCK, err); /* a pipe without a writer must not block the mount */
-	if (out->fd < 0)
-		return out->fd;
-	rc = describe(out, err);
-	if (rc < 0)
-		source_close(out);
-	return rc;
-}
-
-/* Counts the source's descriptor, or gives it a slot where no more can be kept. */
-static int bound(struct sources *s, struct source *source)
-{
-	if (!s->fds)
-		return 0;
-	if (!fds_keep(s->fds)) {
-		source->slot = arena_alloc(s->arena, 1, sizeof(*source->slot));
-		if (!source->slot)
-			return -ENOMEM;
-		source->slot->fd = -1;
-		fds_offer(s->fds, source->slot, source->fd);
-		fds_release(s->fds, source->slot);
-		source->fd = -1;
-	}
-	source->fds = s->fds;
-	return 0;
-}
-
-int source_adopt(struct sources *s, struct source *source, uint32_t *index, struct error *err)
-{
-	int rc = grow(s, err);
-
-	if (rc == 0) {
-		source->path = arena_strndup(s->arena, source->path, strlen(source->path));
-		source->map = arena_alloc(s->arena, 1, sizeof(*source->map));
-		if (!source->path || !source->map || bound(s, source) < 0)
-			rc = error_nomem(err);
-	}
-	if (rc < 0) {
-		source_close(source);
-		return rc;
-	}
-	*index = s->count;
-	s->list[s->count++] = *source;
-	return 0;
-}
-
-int source_open(struct sources *s, const char *path, uint32_t *index, struct error *err)
-{
-	struct source source;
-	int rc = source_open_file(path, s->fence, &source, err);
-
-	return rc < 0 ? rc : source_adopt(s, &source, index, err);
-}
 
 int source_splice(struct sources *s, uint32_t index, const struct ckpt_splice *splices, uint64_t count, struct error *err)
 {
@@ -189,6 +19,12 @@ int source_splice(struct sources *s, uint32_t index, const struct ckpt_splice *s
 	s->list[index].splices = own;
 	s->list[index].splice_count = count;
 	return 0;
+}
+
+struct source_stamp source_stamp_of(const struct stat *st)
+{
+	return (struct source_stamp){ .dev = st->st_dev, .ino = st->st_ino, .size = (uint64_t)st->st_size, .mtime = st->st_mtim,
+				       .ctime = st->st_ctim };
 }
 
 static int read_held(const struct source *source, int fd, uint64_t offset, void *buf, uint64_t len, struct error *err)
@@ -311,7 +147,7 @@ int source_look(const char *path, struct source_stamp *out)
 
 	if (stat(path, &st) < 0)
 		return -errno;
-	*out = stamp_of(&st);
+	*out = source_stamp_of(&st);
 	return 0;
 }
 
@@ -335,8 +171,7 @@ static int changed_mtime(const struct source *source, struct timespec found, str
 			 (intmax_t)expected.tv_sec, expected.tv_nsec, (intmax_t)found.tv_sec, found.tv_nsec);
 }
 
-/* 0 when the open file `fd` is as the source is stamped. */
-static int check(const struct source *source, int fd, struct error *err)
+int source_check(const struct source *source, int fd, struct error *err)
 {
 	const struct source_stamp *old = &source->stamp;
 	struct stat st;
@@ -344,7 +179,7 @@ static int check(const struct source *source, int fd, struct error *err)
 	if (fstat(fd, &st) < 0)
 		return error_set(err, -errno, "%s: %s", source->path, strerror(errno));
 
-	struct source_stamp now = stamp_of(&st);
+	struct source_stamp now = source_stamp_of(&st);
 
 	if (now.dev != old->dev)
 		return changed(source, "device", old->dev, now.dev, err);
@@ -363,42 +198,7 @@ int source_unchanged(const struct source *source, struct error *err)
 
 	if (fd < 0)
 		return fd;
-	code = check(source, fd, err);
+	code = source_check(source, fd, err);
 	source_release(source);
 	return code;
-}
-
-/* Opens a file again that is not kept open. */
-static int reopen(const struct source *source, struct error *err)
-{
-	int fd, code;
-
-	do
-		fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	while (fd < 0 && (errno == EMFILE || errno == ENFILE) && fds_spare(source->fds));
-	if (fd < 0)
-		return error_set(err, errno == ENOENT ? -EIO : -errno, "%s: there are more files than can be kept open (ulimit -n), and this one "
-				 "cannot be opened again: %s", source->path, strerror(errno));
-	code = check(source, fd, err);
-	if (code < 0) {
-		close(fd);
-		return code;
-	}
-	return fds_offer(source->fds, source->slot, fd);
-}
-
-int source_hold(const struct source *source, struct error *err)
-{
-	int fd;
-
-	if (!source->slot)
-		return source->fd;
-	fd = fds_hold(source->fds, source->slot);
-	return fd >= 0 ? fd : reopen(source, err);
-}
-
-void source_release(const struct source *source)
-{
-	if (source->slot)
-		fds_release(source->fds, source->slot);
 }

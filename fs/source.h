@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -101,9 +102,13 @@ int source_scatter(const struct source *source, uint64_t offset, const struct io
 
 /* What `path` names now, without opening it. 0, or a negative errno. */
 int source_look(const char *path, struct source_stamp *out);
+struct source_stamp source_stamp_of(const struct stat *st);
 bool source_same(const struct source_stamp *a, const struct source_stamp *b);
 
 /* 0 while the open file is as stamped; else -EIO (or the errno of fstat) and a message with the field, expected and found. */
 int source_unchanged(const struct source *source, struct error *err);
+
+/* The same of the open file `fd`, which is to be this source. */
+int source_check(const struct source *source, int fd, struct error *err);
 
 #endif

@@ -20,13 +20,12 @@ TARGETS = {  # world: (seconds with a cold index, seconds with the index, MiB)
     "small": (0.1, 0.03, 16), "moe": (2, 0.2, 128), "moe-crc": (2, 0.2, 128), "thousand": (3, 0.3, 192), "four-thousand": (12, 1, 512),
 }
 VIEWS = {"unified": [], "to=same": ["to=same"], "to=STRATEGY": ["to="]}  # "to=" alone: of the world's own strategy, as a file
-OFF = ["header_cache=off"]
 STEP = 1 << 30  # bytes between two reads of one file
 
 
 def options_of(folder, view, cache):
     options = ["to=" + f"{folder}/strategy" if o == "to=" else o for o in VIEWS[view]]
-    return options + ([f"header_cache={cache}"] if cache else OFF)
+    return options + [f"header_cache={cache or 'off'}"]
 
 
 def listed(point):
@@ -65,15 +64,17 @@ def mounted(program, folder, view, cache):
 
 
 def header_reads(program, folder, cache):
-    """How many reads of weights files one mount makes; None without strace."""
+    """How many reads of weights files one mount makes; None without strace, which stays until the daemon that it follows ends."""
     if not shutil.which("strace"):
         return None
     with mounts.empty_folder() as point, tempfile.NamedTemporaryFile("r") as log:
-        mounts.run("strace", "-f", "-qq", "-y", "-e", "trace=pread64,read", "-o", log.name, program, "mount", f"{folder}/checkpoint",
-                   point, "-o", ",".join(options_of(folder, "unified", cache)))
-        reads = len(re.findall(r"^\d+ +p?read(?:64)?\(\d+<[^>]*/rank_\d+/", log.read(), re.M))
+        tracer = subprocess.Popen(["strace", "-f", "-qq", "-y", "-e", "trace=pread64,read", "-o", log.name, program, "mount",
+                                   f"{folder}/checkpoint", point, "-o", ",".join(options_of(folder, "unified", cache))],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        mounts.wait_for(lambda: os.path.ismount(point) or tracer.poll() is not None, "the mount")
         mounts.run(program, "umount", point)
-    return reads
+        tracer.wait(mounts.TIMEOUT)
+        return len(re.findall(r"^\d+ +p?read(?:64)?\(\d+<[^>]*/rank_\d+/", log.read(), re.M))
 
 
 def measure(program, data, worlds=TARGETS, rounds=3, warm=False):
@@ -97,10 +98,7 @@ def main():
     program, data, *worlds = sys.argv[1:]
     print(f"{'world':14} {'view':12} {'index':5} {'s':>7} {'target':>7} {'MiB ls':>7} {'read':>7} {'target':>7} {'header reads':>12}")
     for world in worlds or TARGETS:
-        warm = b"header_cache" in subprocess.run([program, "help", "mount"], stdout=subprocess.PIPE, check=True).stdout
-        if not warm:
-            OFF.clear()
-        for row in measure(program, data, [world]) + (measure(program, data, [world], warm=True) if warm else []):
+        for row in measure(program, data, [world]) + measure(program, data, [world], warm=True):
             print(f"{row['world']:14} {row['view']:12} {'warm' if row['warm'] else 'cold':5} {row['seconds']:7.3f} {row['seconds_target']:7} "
                   f"{row['listed_mib']:7.1f} {row['read_mib']:7.1f} {row['mib_target']:7} {row['header_reads'] if row['header_reads'] is not None else '':>12}",
                   flush=True)
