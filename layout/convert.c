@@ -220,9 +220,10 @@ static int finish_instance(struct convert *c, struct instance *in)
 	for (uint64_t i = 0; i < slots; i++)
 		if (in->sources[i]->weave)
 			return error_set(c->err, -EINVAL,
-					 "tensor \"%s\" would be woven of \"%s\", which is a part of a fused tensor itself: "
-					 "go by names=hf in two steps",
-					 in->name, in->sources[i]->name);
+					 "tensor \"%s\" would be made of \"%s\", itself a part of the fused \"%s\": take these apart with "
+					 "names=hf, and mount that mount with names=%s",
+					 in->name, in->sources[i]->name, in->sources[i]->weave->parts[0].source->name,
+					 recipe_naming_name(c->to.naming));
 	out = append(c, &c->out);
 	return out ? fuse_make(c->figures, in->line, in->name, in->sources, c->arena, out, c->err) : error_nomem(c->err);
 }

@@ -7,7 +7,7 @@ import random
 import numpy as np
 
 from mount import lib
-from mount.test_names import NAMINGS, cut, sets, shows, with_config
+from mount.test_names import NAMINGS, cut, save_ms, sets, shows, with_config
 from ref import iterations, safefile, sharded
 from ref.algebra import Layout
 from ref.families import Family, as_files
@@ -114,6 +114,27 @@ def test_steps(tmp):
         for number, want in hf.items():
             lib.wait_for(lambda: f"iteration_{number:08d}" in os.listdir(root), "the iteration")
             lib.same_tensors(lib.tensors_of(f"{root}/iteration_{number:08d}"), want, str(number))
+
+
+def test_from_fused_to_fused(tmp):
+    """One view does not do both; the mount of a mount does, and the message says so."""
+    recipe = lib.write(f"{tmp}/toy.recipe", """family toy
+names legacy
+weave in.turns : (f 1+1) h
+of a : f h
+of b : f h
+names mcore-train
+weave one.after.the.other : (1+1 f) h
+of a : f h
+of b : f h
+""")
+    a, b = (np.arange(12, dtype=np.uint16).reshape(4, 3) + k for k in (0, 100))
+    turns, after = as_files({"in.turns": np.stack([a, b], 1).reshape(8, 3)}, "BF16"), as_files({"one.after.the.other": np.concatenate([a, b])}, "BF16")
+    for source, want, names in ((save_ms(f"{tmp}/turns", turns), after, "mcore-train"), (save_ms(f"{tmp}/after", after), turns, "legacy")):
+        lib.refused_mount(source, f"names={names}", f"recipe={recipe}", parts=[next(iter(want)), f"mount that mount with names={names}", "names=hf", "fused"])
+        with lib.Mount(source, "names=hf", f"recipe={recipe}") as root:
+            lib.same_tensors(lib.tensors_of(root), as_files({"a": a, "b": b}, "BF16"), names)
+            shows(root, want, f"names={names}", f"recipe={recipe}")
 
 
 def both_kinds(tmp):
