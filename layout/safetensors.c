@@ -11,6 +11,7 @@
 
 #include "layout/box.h"
 #include "layout/json.h"
+#include "layout/plain.h"
 #include "layout/safetensors.h"
 #include "layout/text.h"
 #include "layout/utf8.h"
@@ -239,34 +240,51 @@ static int check_entries(struct parse *p, uint64_t data)
 	return 0;
 }
 
-static int parse_tree(struct parse *p, const json *root, uint64_t data)
+/* Sorts the entries unless they are, as they usually are, and checks them. */
+static int finish(struct parse *p, uint64_t data)
 {
-	int r = read_header(p, root);
+	uint64_t i = 1;
+
+	while (i < p->count && compare_entries(&p->entries[i - 1], &p->entries[i]) < 0)
+		i++;
+	if (i < p->count)
+		qsort(p->entries, p->count, sizeof(*p->entries), compare_entries);
+	return check_entries(p, data);
+}
+
+/* Any header, by a tree of its JSON. */
+static int parse_any(struct parse *p, struct bytes header)
+{
+	struct json_doc *doc = NULL;
+	int r = check_utf8(header, p->err);
 
 	if (r < 0)
 		return r;
-	qsort(p->entries, p->count, sizeof(*p->entries), compare_entries);
-	return check_entries(p, data);
+	if (header.len == 0 || header.ptr[0] != '{')
+		return error_set(p->err, -EINVAL, "header: not a JSON object that begins with '{' (InvalidHeaderDeserialization)");
+	/* A tensor of BOX_AXES axes spends 3 bytes a value, any other more: a header with more values than this is none. */
+	r = json_parse(header, header.len / 3 + 16, &doc, p->err);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return error_set(p->err, -EINVAL, "header: %s (InvalidHeaderDeserialization)", p->err->msg);
+	r = read_header(p, json_root(doc));
+	json_free(doc);
+	return r;
 }
 
 int safetensors_parse(struct bytes header, uint64_t file_size, struct arena *arena, struct safetensors *out, struct error *err)
 {
 	struct parse p = { .arena = arena, .err = err };
-	struct json_doc *doc = NULL;
-	int r = check_utf8(header, err);
+	struct plain plain;
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	if (header.len == 0 || header.ptr[0] != '{')
-		return error_set(err, -EINVAL, "header: not a JSON object that begins with '{' (InvalidHeaderDeserialization)");
-	/* A tensor of BOX_AXES axes spends 3 bytes a value, any other more: a header with more values than this is none. */
-	r = json_parse(header, header.len / 3 + 16, &doc, err);
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0)
-		return error_set(err, -EINVAL, "header: %s (InvalidHeaderDeserialization)", err->msg);
-	r = parse_tree(&p, json_root(doc), file_size - 8 - header.len);
-	json_free(doc);
+	if (plain_read(header, arena, &plain))
+		p = (struct parse){ arena, plain.entries, plain.meta, plain.count, plain.meta_count, err };
+	else
+		r = parse_any(&p, header);
+	if (r == 0)
+		r = finish(&p, file_size - 8 - header.len);
 	*out = (struct safetensors){ .entries = p.entries, .meta = p.meta, .count = p.count, .meta_count = p.meta_count,
 				     .data_start = 8 + header.len };
 	return r;
