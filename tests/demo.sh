@@ -4,8 +4,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 case=tests/oracle/cases/real_stack_pp2_opt
+XDG_CACHE_HOME=$(mktemp -d /tmp/gatherfs-demo-XXXX) && export XDG_CACHE_HOME # nothing is to remain
 mnt=$(mktemp -d /tmp/gatherfs-demo-XXXX)
-trap '{ mountpoint -q "$mnt" && fusermount3 -uz "$mnt"; rmdir "$mnt"; } 2>/dev/null || true' EXIT
+trap '{ mountpoint -q "$mnt" && fusermount3 -uz "$mnt"; rmdir "$mnt"; rm -rf "$XDG_CACHE_HOME"; } 2>/dev/null || true' EXIT
 trap 'exit 1' HUP INT TERM
 
 echo "A checkpoint of 8 ranks, cut as MindSpore's own compiler said: 2 pipeline stages, tensor parallel by 2, optimizer shards by 2."

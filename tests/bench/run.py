@@ -12,6 +12,7 @@ import glob
 import json
 import os
 import sys
+import tempfile
 import time
 
 import cold
@@ -92,7 +93,8 @@ def main():
     started = time.monotonic()
     try:
         facts = mounts.machine()
-        rows = measure(Bench(args.build, args.data, args.rounds), args.wanted)
+        with tempfile.TemporaryDirectory(prefix="gatherfs-bench-") as os.environ["XDG_CACHE_HOME"]:  # not the user's own
+            rows = measure(Bench(args.build, args.data, args.rounds), args.wanted)
     except mounts.Failed as e:
         sys.exit(f"bench: {e}")
     print_facts(facts)
