@@ -74,7 +74,7 @@ static int read_source(struct look *look, struct error *err)
 /* Shows .gatherfs/, once more when a strategy has been found at last. */
 static int show_beside(struct follow *f, struct error *err)
 {
-	static const struct hub_as as = { ".gatherfs", NULL, { .status = "status", .status_json = "status.json" } };
+	static const struct hub_as as = { ".gatherfs", NULL, { .status = "status", .status_json = "status.json", .readme = "README" } };
 	struct hub_model *shown;
 	struct model *m;
 	int code;
@@ -105,10 +105,13 @@ static bool is_current(const struct follow_step *s, uint64_t ranks)
 	return (s->state == FOLLOW_INCOMPLETE || s->seen.count == s->found->count) && seen_has(&s->seen, s->found, ranks);
 }
 
+/* What a step has beside its files: where they come from. The status is that of all steps, and stands beside them. */
+static const struct tree_place record_place = { .door = "tensors", .sources = ".gatherfs/sources.json", .layout = ".gatherfs/layout.json" };
+
 static int build(struct look *look, const struct follow_step *s, struct hub_model **out, struct error *err)
 {
 	struct load_step step = { &look->ranks, &s->step, s->found->paths };
-	struct hub_as as = { .name = s->name, .step = &s->step, .place = { .door = "tensors" } };
+	struct hub_as as = { .name = s->name, .step = &s->step, .place = record_place };
 	struct model *m;
 	int code;
 

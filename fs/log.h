@@ -6,18 +6,14 @@
 #ifndef FS_LOG_H
 #define FS_LOG_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 
 struct log {
 	bool to_syslog;
 };
 
-/* Opens syslog unless the mount stays in the foreground. */
+/* Opens syslog unless the mount stays in the foreground. What libfuse has to say goes the same way from then on. */
 void log_init(struct log *log, bool foreground);
-
-/* A line of a library's own words, of one of syslog's priorities. */
-void log_foreign(const struct log *log, int priority, const char *format, va_list args);
 
 void log_error(const struct log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_warn(const struct log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));

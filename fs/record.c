@@ -14,6 +14,10 @@ static const char readme[] =
 	"  .gatherfs/strategy.ckpt the strategy of the source, merged, where there is one\n"
 	"  tensors/                each tensor as .txt, .json, .npy and .bin, in folders by the dots of its name\n"
 	"\n"
+	"With steps=all there is a folder for each step: .gatherfs/ beside them has the status, and the one in each of them\n"
+	"sources.json and layout.json. Files that are opened one after the other through `latest` may be of two steps; go\n"
+	"to the folder that it names, once.\n"
+	"\n"
 	"An I/O error means that a source file has changed since mounting; .gatherfs/status names it.\n"
 	"`gatherfs umount` ends the mount.\n";
 

@@ -15,7 +15,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include "fs/capture.h"
@@ -288,17 +287,6 @@ static int loop(struct serve *s)
 	return rc < 0 ? rc : 0; /* a positive number is the signal that ended it */
 }
 
-/* libfuse's levels are syslog's. */
-static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list args)
-{
-	log_foreign(&(struct log){ .to_syslog = true }, (int)level, format, args);
-}
-
-static void say_of_libfuse(enum fuse_log_level level, const char *format, va_list args)
-{
-	log_foreign(&(struct log){ .to_syslog = false }, (int)level, format, args);
-}
-
 static void tell_kernel(void *arg, uint64_t parent, const char *name)
 {
 	const struct serve *s = arg;
@@ -355,6 +343,16 @@ static void stop_reading_ahead(struct serve *s)
 	s->ops.ahead = NULL;
 }
 
+/* Root may show sources to others than those who may read them; whoever looks for how that came to be finds it in the log. */
+static void tell_widening(const struct serve *s)
+{
+	const struct options *o = s->options;
+
+	if (o->has_uid || o->has_gid || o->has_mode)
+		log_warn(&s->log, "%s: with %s%s%sthe owner and modes that are shown are not those of the sources", s->point,
+			 o->has_uid ? "uid= " : "", o->has_gid ? "gid= " : "", o->has_mode ? "mode= " : "");
+}
+
 static int start(struct serve *s, struct error *err)
 {
 	int rc = fuse_set_signal_handlers(s->session) < 0 ? error_set(err, -EIO, "signals cannot be handled") : start_watching(s, err);
@@ -380,7 +378,7 @@ int serve_run(struct serve *s, int channel, struct error *err)
 	int rc;
 
 	log_init(&s->log, s->options->foreground);
-	fuse_set_log_func(s->options->foreground ? say_of_libfuse : log_of_libfuse);
+	tell_widening(s);
 	s->channel = channel;
 	rc = privileges_drop(err);
 	if (rc == 0)

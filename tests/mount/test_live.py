@@ -89,12 +89,15 @@ def test_steps_side_by_side(tmp):
         lib.equal(os.readlink(f"{root}/latest"), "_1-1_100", "latest: a later task is newer")
         for folder, step in (("1_9", 9), ("1_20", 20), ("1_100", 100), ("_1-1_100", 101), ("latest", 101)):
             same_step(f"{root}/{folder}", step)
-            lib.need(".gatherfs" not in os.listdir(f"{root}/{folder}"), "one .gatherfs/ is enough")
+            lib.equal(sorted(os.listdir(f"{root}/{folder}/.gatherfs")), ["layout.json", "sources.json"], f".gatherfs of {folder}")
+            sources = [s["path"] for s in json.loads(lib.read(f"{root}/{folder}/.gatherfs/sources.json"))["sources"]]
+            lib.need(len(sources) == 4 and all(f"-1_{step}." in s or step == 101 for s in sources), f"the sources of {folder}: {sources}")
+            lib.equal(len(json.loads(lib.read(f"{root}/{folder}/.gatherfs/layout.json"))["tensors"]), 5, f"tensors of {folder}")
         lib.equal(os.lstat(f"{root}/latest").st_size, len("_1-1_100"), "size of the link")
         lib.equal(os.stat(root).st_nlink, 2 + 5, "links of the root")
         lib.equal(os.stat(f"{root}/1_9/..").st_ino, os.stat(root).st_ino, "the folder above a step")
         lib.equal(os.stat(f"{root}/.gatherfs/..").st_ino, os.stat(root).st_ino, "the folder above .gatherfs")
-        lib.equal(sorted(os.listdir(f"{root}/.gatherfs")), ["status", "status.json", "strategy.ckpt"], ".gatherfs")
+        lib.equal(sorted(os.listdir(f"{root}/.gatherfs")), ["README", "status", "status.json", "strategy.ckpt"], ".gatherfs")
         paths = [os.path.join(d, n) for d, dirs, files in os.walk(root) for n in dirs + files]
         lib.equal(len({os.lstat(p).st_ino for p in paths}), len(paths), "different numbers")
         with os.scandir(root) as entries:
@@ -142,7 +145,7 @@ def test_before_the_first_step(tmp):
         lib.equal(os.listdir(root), [".gatherfs"], "names in the root")
         lib.need(not os.path.lexists(f"{root}/latest"), "a link to nothing")
         lib.need("no step is complete yet" in lib.read(f"{root}/.gatherfs/status").decode(), "the status does not say so")
-        lib.equal(sorted(os.listdir(f"{root}/.gatherfs")), ["status", "status.json"], ".gatherfs")
+        lib.equal(sorted(os.listdir(f"{root}/.gatherfs")), ["README", "status", "status.json"], ".gatherfs")
         strategy(tmp)
         for rank in (3, 1, 0, 2):
             training.save(source, rank, 1)
@@ -470,7 +473,7 @@ def read_latest(root):
         return False
     step = int(os.path.basename(os.readlink(f"/proc/self/fd/{folder}")).split("_")[-1].split()[0])
     tensors = {}
-    for name in set(os.listdir(folder)) - {"tensors"}:  # nothing may go wrong here: the folder is open
+    for name in set(os.listdir(folder)) - {"tensors", ".gatherfs"}:  # nothing may go wrong here: the folder is open
         with open(os.open(name, os.O_RDONLY, dir_fd=folder), "rb") as f:
             time.sleep(random.uniform(0, 0.02))
             if name.startswith("model-"):

@@ -63,6 +63,26 @@ def test_foreground(tmp):
         lib.equal("opcode: READ" in text, flags == ["-d"], "requests in the log")
 
 
+def test_widening_is_told(tmp):
+    """Root may show a source to others than its modes say; the log tells, and else it has nothing of that."""
+    if os.geteuid() != 0:
+        return "not root, who alone may"
+    for n, (options, words) in enumerate(((["uid=65534,gid=65534,mode=0444"], "uid= gid= mode= "), (["mode=0444"], "mode= "), ([], None))):
+        source, point = saved(f"{tmp}/{n}"), f"{tmp}/{n}/mnt"
+        os.mkdir(point)
+        with open(f"{tmp}/{n}/log", "w+b") as log:
+            process = subprocess.Popen([lib.PROGRAM, "mount", "-f", source, point, *(a for o in options for a in ("-o", o))], stdout=log, stderr=log)
+            lib.wait_for(lambda: lib.mounted(point), "the mount")
+            st = os.stat(f"{point}/param_name_map.json")
+            lib.unmount(point)
+            process.wait(10 * lib.SLOW)
+            log.seek(0)
+            text = log.read().decode("latin-1")
+        lib.equal((f"with {words}the owner and modes" in text, "owner and modes" in text), (bool(words), bool(words)), text)
+        lib.equal((st.st_uid, oct(st.st_mode & 0o777)), (65534 if n == 0 else 0, oct(0o444)), "owner and modes")
+    return None
+
+
 def test_status(tmp):
     source = saved(tmp)
     with lib.Mount(source) as root:
