@@ -262,6 +262,21 @@ def test_damaged_metadata(tmp):
         damage(tmp, change, parts)
 
 
+def test_replicas_whose_bytes_differ(tmp):
+    """A mount takes the first of them, as it must; `check` compares them all, and names those that differ."""
+    source = copy(tmp, "dp2mp2")
+    lib.equal(lib.gatherfs("check", source)[0], 0, "a sound one")
+    for rank, others in ((2, "rank 0"), (1, "rank 3")):
+        path = f"{source}/iteration_00000020/tiny-model-{rank:07d}-0000004.safetensors"
+        sound = lib.read(path)
+        os.chmod(path, 0o600)
+        rewrite(path, lambda ts: ts.update({W: (*ts[W][:2], bytes([ts[W][2][0] ^ 1]) + ts[W][2][1:])}))
+        code, out, _ = lib.gatherfs("check", source)
+        lib.need(code == 1 and W in out and f"rank {rank}" in out and others in out and "differs" in out, f"{rank}: {code}: {out}")
+        lib.write(path, sound)
+    lib.equal(lib.gatherfs("check", source)[0], 0, "sound again")
+
+
 def test_metadata_that_readers_accept(tmp):
     """Keys that nobody knows, capitals in a type, a slice of a parameter that is not described: as in MindSpore Transformers."""
     source = copy(tmp, "unique")
