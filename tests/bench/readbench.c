@@ -165,7 +165,7 @@ static int map_part(struct bench *b, const struct target *t, struct part part)
 static int count_cached(const struct target *t, uint64_t *cached)
 {
 	uint64_t pages = (t->size + 4095) / 4096;
-	void *ptr = mmap(NULL, t->size, PROT_READ, MAP_SHARED, t->fd, 0);
+	void *ptr = mmap(NULL, t->size, PROT_READ, MAP_PRIVATE, t->fd, 0);
 	uint8_t *vec = malloc(pages);
 	int rc = ptr == MAP_FAILED || !vec ? -1 : mincore(ptr, t->size, vec);
 
