@@ -15,7 +15,7 @@
 
 static bool is_weights(const struct scan_entry *e)
 {
-	return e->is_file && e->name[0] != '.' && scan_ends_in(e->name, ".safetensors");
+	return e->is_there && e->name[0] != '.' && scan_ends_in(e->name, ".safetensors");
 }
 
 static const char *base_name(const char *path)
@@ -35,7 +35,7 @@ static int list_files(struct loading *ld, struct error *err)
 	only = arena_alloc(ld->model->arena, 1, sizeof(*only));
 	if (!only)
 		return error_nomem(err);
-	*only = (struct scan_entry){ .name = base_name(ld->source), .is_file = true };
+	*only = (struct scan_entry){ .name = base_name(ld->source), .is_file = true, .is_there = true };
 	if (!is_weights(only))
 		return error_set(err, -EINVAL, "%s: neither a directory nor a .safetensors file", ld->source);
 	ld->entries = (struct scan_list){ .entries = only, .count = 1 };
@@ -155,7 +155,7 @@ static int check_indexes(struct loading *ld, struct error *err)
 		const struct scan_entry *e = &ld->entries.entries[i];
 		bool hf = strcmp(e->name, "model.safetensors.index.json") == 0;
 
-		if (e->is_file && (hf || strcmp(e->name, "param_name_map.json") == 0))
+		if (e->is_there && (hf || strcmp(e->name, "param_name_map.json") == 0))
 			code = load_refused(ld, check_index(ld, e->name, hf, err), err);
 		ld->own_hf_index |= hf && e->is_file;
 	}
@@ -169,7 +169,7 @@ static int show_own_files(struct loading *ld, struct error *err)
 
 	for (uint64_t i = 0; code == 0 && i < ld->entries.count; i++) {
 		const struct scan_entry *e = &ld->entries.entries[i];
-		bool index = e->is_file && (scan_ends_in(e->name, ".index.json") || strcmp(e->name, "param_name_map.json") == 0);
+		bool index = e->is_there && (scan_ends_in(e->name, ".index.json") || strcmp(e->name, "param_name_map.json") == 0);
 
 		if (is_weights(e) || index)
 			code = load_file(ld, ld->source, e->name, err);

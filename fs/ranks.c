@@ -15,7 +15,7 @@ static int list_names(const struct scan_list *list, struct arena *arena, struct 
 	for (uint64_t i = 0; i < list->count; i++) {
 		const struct scan_entry *e = &list->entries[i];
 
-		if (!e->is_file || !step_is_weights(e->name))
+		if (!e->is_there || !step_is_weights(e->name))
 			continue;
 		names[out->count++] = e->name;
 		ckpt += step_is_ckpt(e->name);

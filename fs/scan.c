@@ -30,10 +30,13 @@ static int add(struct scan_list *list, uint64_t *room, int dirfd, const char *na
 	if (!e.name || !entries)
 		return -ENOMEM;
 	list->entries = entries;
-	if (fstatat(dirfd, name, &st, 0) == 0) {
+	e.is_there = fstatat(dirfd, name, &st, 0) == 0;
+	if (e.is_there) {
 		e.is_dir = S_ISDIR(st.st_mode);
 		e.is_file = S_ISREG(st.st_mode);
 		e.size = e.is_file ? (uint64_t)st.st_size : 0;
+	} else {
+		e.is_there = fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	}
 	list->entries[list->count++] = e;
 	return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Listing directories: names and kinds, nothing is opened. Links are followed, because Hugging Face's cache and many shared
- * folders are made of links; what a link leads to nowhere is of neither kind.
+ * folders are made of links. A link that leads nowhere, a pipe, a device or a folder is no weights file; where its name says that
+ * it should be one, it is not stepped over but opened, for that tells what is wrong: half a model must not pass for a whole one.
  *
  * Invariants: entries are sorted by name (bytes), without "." and "..".
  */
@@ -18,6 +19,7 @@ struct scan_entry {
 	const char *name;
 	uint64_t size; /* bytes, of a file */
 	bool is_dir, is_file;
+	bool is_there; /* as one of these or as something else; what has vanished since is not */
 };
 
 struct scan_list {

@@ -112,6 +112,18 @@ static int describe(struct source *out, struct error *err)
 	return 0;
 }
 
+/* Some files are known by how they do not open. */
+static int why_none(const char *path, int code, struct error *err)
+{
+	struct stat st;
+
+	if (code == -ENXIO)
+		return error_set(err, code, "%s: expected a regular file, found a socket, or a device that is not there", path);
+	if (code == -ENOENT && lstat(path, &st) == 0)
+		return error_set(err, code, "%s: expected a regular file, found a link that leads nowhere", path);
+	return code;
+}
+
 int source_open_file(const char *path, const struct fence *fence, struct source *out, struct error *err)
 {
 	int rc;
@@ -119,7 +131,7 @@ int source_open_file(const char *path, const struct fence *fence, struct source 
 	*out = (struct source){ .path = path };
 	out->fd = fence_open(fence, path, O_NOCTTY | O_NONBLOCK, err); /* a pipe without a writer must not block the mount */
 	if (out->fd < 0)
-		return out->fd;
+		return why_none(path, out->fd, err);
 	rc = describe(out, err);
 	if (rc < 0)
 		source_close(out);

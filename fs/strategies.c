@@ -46,7 +46,7 @@ static int add_folder(struct found *f, const char *path, struct error *err)
 	for (uint64_t i = 0; code == 0 && i < list.count; i++) {
 		const struct scan_entry *e = &list.entries[i];
 
-		if (e->is_file && (scan_ends_in(e->name, ".ckpt") || scan_ends_in(e->name, ".json")))
+		if (e->is_there && (scan_ends_in(e->name, ".ckpt") || scan_ends_in(e->name, ".json")))
 			code = add_path(f, arena_printf(f->arena, "%s/%s", path, e->name), err);
 	}
 	if (code == 0 && f->count == before)
