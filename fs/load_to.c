@@ -8,6 +8,8 @@
 
 #include "fs/loading.h"
 
+#define SHOWN_MAX 65536 /* ranks: a folder, a file and a meta.json each, more than any training has; a strategy may claim millions */
+
 static void take_target(const struct loading *ld, struct view_rank_options *vo)
 {
 	vo->source = ld->model->strategy;
@@ -73,6 +75,9 @@ static int take_ranks(struct loading *ld, struct view_rank_options *vo, struct e
 	for (uint64_t i = 0; i < count; i++)
 		if (is_wanted(ld->options, all[i]))
 			wanted[vo->rank_count++] = all[i];
+	if (vo->rank_count > SHOWN_MAX)
+		return error_set(err, -E2BIG, "to=: %llu ranks are more than the %d that one view shows; ranks= names some of them",
+				 (unsigned long long)vo->rank_count, SHOWN_MAX);
 	return 0;
 }
 
