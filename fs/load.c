@@ -137,7 +137,9 @@ static int rename_tensors(struct loading *ld, struct error *err)
 		struct bytes text;
 
 		code = slurp_file(path, &(struct slurp){ .arena = m->arena, .max = RULES_MAX }, &text, err);
-		if (code == 0 && (code = rename_parse(text, &rules, err)) == 0)
+		if (code < 0)
+			return error_prefix(err, code, "rename=");
+		if ((code = rename_parse(text, &rules, err)) == 0)
 			code = rename_checkpoint(m->checkpoint, rules, m->arena, err);
 		if (code < 0)
 			error_prefix(err, code, "rename=%s", path);

@@ -54,8 +54,9 @@ static int read_config(struct known *k)
 	if (code < 0 || !k->path)
 		return code;
 	code = slurp_file(k->path, &how, &text, k->err);
-	if (code == 0)
-		code = json_parse(text, text.len, &k->doc, k->err);
+	if (code < 0)
+		return code;
+	code = json_parse(text, text.len, &k->doc, k->err);
 	if (code == 0 && !json_is_object(json_root(k->doc)))
 		code = error_set(k->err, -EINVAL, "expected an object");
 	if (code < 0)
