@@ -4,15 +4,12 @@
  * answers, raises the read-ahead, reports, and ends. It is a thread because whoever answers requests must never wait for one.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -194,25 +191,6 @@ static void tell_manager(const struct serve *s)
 		notify_ready(status);
 }
 
-/* Every file of .gatherfs/ is open for direct I/O, as all are in a mount that is asked for it. */
-static void probe_direct_maps(struct serve *s)
-{
-	char path[PATH_MAX];
-	void *map;
-	int fd;
-
-	if (!s->options->direct_io || snprintf(path, sizeof(path), "%s/.gatherfs/status", s->point) >= (int)sizeof(path))
-		return;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	map = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
-	atomic_store(&s->status.direct_maps, map == MAP_FAILED ? STATUS_MAPS_NO : STATUS_MAPS_YES);
-	if (map != MAP_FAILED)
-		munmap(map, 1);
-	close(fd);
-}
-
 /* Writes what was learnt of the headers, now that nobody waits for the mount any more. Steps that are followed have done so. */
 static void keep_headers(struct serve *s)
 {
@@ -242,7 +220,7 @@ static void *settle(void *arg)
 	}
 	s->device = minor(st.st_dev);
 	raise_readahead(s, st.st_dev);
-	probe_direct_maps(s);
+	status_probe(&s->status);
 	tell_manager(s);
 	detach_report(s->channel, NULL);
 	keep_headers(s);

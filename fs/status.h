@@ -28,6 +28,9 @@ struct status {
 	const struct ahead *ahead;  /* what reads sources ahead; NULL: off */
 };
 
+/* Finds out what the mount, which answers, can do. Not for a thread that answers requests. */
+void status_probe(struct status *status);
+
 /* Write the report; text->failed says whether there was memory for it. */
 void status_text(const struct status *status, struct text *text);
 void status_json(const struct status *status, struct text *text);

@@ -1,10 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a mount is read: ahead, past the page cache, and whether its sources are trusted. */
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "fs/ahead.h"
 #include "fs/report.h"
 #include "fs/status.h"
+
+/* Every file of .gatherfs/ is open for direct I/O, as all are in a mount that is asked for it. */
+void status_probe(struct status *s)
+{
+	char path[PATH_MAX];
+	void *map;
+	int fd;
+
+	if (!s->options->direct_io || snprintf(path, sizeof(path), "%s/.gatherfs/status", s->mountpoint) >= (int)sizeof(path))
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	map = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
+	atomic_store(&s->direct_maps, map == MAP_FAILED ? STATUS_MAPS_NO : STATUS_MAPS_YES);
+	if (map != MAP_FAILED)
+		munmap(map, 1);
+	close(fd);
+}
 
 /* Why the files of a direct_io mount have no shared mappings. */
 static const char *no_maps(void)
