@@ -35,6 +35,7 @@ struct reading {
 	pthread_mutex_t lock;
 	pthread_cond_t turned;
 	uint64_t turn;   /* protected by lock: the file that is handed on next */
+	uint64_t crowded; /* protected by lock: threads that wait for memory rather than for their window */
 	bool handing;    /* protected by lock: a thread is handing files on; what follows is that thread's */
 	uint64_t ids;    /* that were given out */
 	int code;        /* protected by lock: of the file that has ended it ... */
@@ -138,24 +139,42 @@ static void hand_all(struct reading *r)
 		if (code < 0)
 			r->err = w->err;
 		r->turn++;
-		if (r->turn % (r->window / 4) == 0 || code < 0) /* waking them for each file costs more than reading it */
+		if (r->turn % (r->window / 4) == 0 || r->crowded || code < 0) /* waking them for each file costs more than reading it */
 			pthread_cond_broadcast(&r->turned);
 		w = &r->waiting[r->turn % r->window];
 	}
 	r->handing = false;
 }
 
+/*
+ * Waits until file `index` may be opened: not too many files before it wait, nor too large ones, unless it is the next to be handed on.
+ * The code of the file that has ended it all.
+ */
+static int wait_for_room(struct reading *r, uint64_t index)
+{
+	int code;
+
+	pthread_mutex_lock(&r->lock);
+	while (r->code == 0 && index != r->turn) {
+		bool far = index - r->turn >= r->window;
+
+		if (!far && !shared_is_full(r->shared))
+			break;
+		r->crowded += !far;
+		pthread_cond_wait(&r->turned, &r->lock);
+		r->crowded -= !far;
+	}
+	code = r->code;
+	pthread_mutex_unlock(&r->lock);
+	return code;
+}
+
 static int task(uint64_t index, void *state, void *arg, struct error *err)
 {
 	struct reading *r = arg;
 	struct waiting *w = &r->waiting[index % r->window];
-	int code;
+	int code = wait_for_room(r, index);
 
-	pthread_mutex_lock(&r->lock);
-	while (index - r->turn >= r->window && r->code == 0)
-		pthread_cond_wait(&r->turned, &r->lock);
-	code = r->code;
-	pthread_mutex_unlock(&r->lock);
 	if (code == 0) {
 		prepare(r, index, state, w);
 		pthread_mutex_lock(&r->lock);

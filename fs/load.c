@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See load.h. The order matters: sources and checkpoint first, then the view, then what is known only when all files are open. */
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -252,6 +253,7 @@ static int end(struct loading *ld, int code, struct model **out)
 		model_free(ld->model);
 	else
 		*out = ld->model;
+	malloc_trim(0); /* what reading took is many times what is kept, and was taken by many threads */
 	return code;
 }
 

@@ -269,3 +269,13 @@ void shared_drop(struct shared *s, struct shared_header *header)
 	tidy(s);
 	pthread_mutex_unlock(&s->lock);
 }
+
+bool shared_is_full(struct shared *s)
+{
+	bool full;
+
+	pthread_mutex_lock(&s->lock);
+	full = s->bytes > SHARED_BYTES;
+	pthread_mutex_unlock(&s->lock);
+	return full;
+}

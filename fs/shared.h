@@ -35,4 +35,7 @@ int shared_index(struct shared *shared, const struct source *source, struct shar
 int shared_known(struct shared *shared, const struct ckpt *content, struct shared_header **out, struct error *err);
 void shared_drop(struct shared *shared, struct shared_header *header);
 
+/* True while there are more bytes than SHARED_BYTES, which somebody holds then. */
+bool shared_is_full(struct shared *shared);
+
 #endif
