@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/pool.h"
 #include "fs/ranks.h"
+
+#define THREADS 8 /* a distant filesystem takes its time over each folder, whatever the processors do */
+#define FEW 32    /* folders that are listed before threads could be had */
 
 static int list_names(const struct scan_list *list, struct arena *arena, struct ranks_folder *out, struct error *err)
 {
@@ -26,19 +31,62 @@ static int list_names(const struct scan_list *list, struct arena *arena, struct 
 	return 0;
 }
 
-/* `out` has its path; *out may be of no use when it fails. */
-static int add_folder(uint64_t rank, const struct fence *fence, struct arena *arena, struct ranks_folder *out, struct error *err)
-{
-	struct scan_list list;
-	int code;
+/* Folders that several threads list; their ranks and paths are known. */
+struct listing {
+	struct ranks_folder *folders;
+	const struct fence *fence;
+	struct arena *arena;
+	pthread_mutex_t lock; /* of the arena, which takes over those of the threads */
+};
 
-	if (!out->path)
-		return error_nomem(err);
-	if (rank > INT32_MAX)
-		return error_set(err, -EINVAL, "%s: no such rank: at most %d is possible", out->path, INT32_MAX);
-	out->rank = (uint32_t)rank;
-	code = scan_dir(out->path, fence, arena, &list, err);
-	return code < 0 ? code : list_names(&list, arena, out, err);
+/* What a thread fills. */
+struct lister {
+	struct listing *listing;
+	struct arena *arena;
+};
+
+static int list_folder(uint64_t index, void *state, void *arg, struct error *err)
+{
+	const struct listing *l = arg;
+	const struct lister *own = state;
+	struct ranks_folder *f = &l->folders[index];
+	struct scan_list list;
+	int code = scan_dir(f->path, l->fence, own->arena, &list, err);
+
+	return code < 0 ? code : list_names(&list, own->arena, f, err);
+}
+
+static void *lister_new(void *arg)
+{
+	struct lister *own = calloc(1, sizeof(*own));
+
+	if (own)
+		*own = (struct lister){ arg, arena_new() };
+	if (own && own->arena)
+		return own;
+	free(own);
+	return NULL;
+}
+
+static void lister_free(void *state)
+{
+	struct lister *own = state;
+
+	pthread_mutex_lock(&own->listing->lock);
+	arena_adopt(own->listing->arena, own->arena);
+	pthread_mutex_unlock(&own->listing->lock);
+	free(own);
+}
+
+static int list_all(struct ranks_folder *folders, uint64_t count, const struct fence *fence, struct arena *arena, struct error *err)
+{
+	struct listing l = { .folders = folders, .fence = fence, .arena = arena, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct pool_work work = { .count = count, .threads = count > FEW ? THREADS : 1, .task = list_folder, .arg = &l, .state_new = lister_new,
+				  .state_free = lister_free };
+	int code = pool_run(&work, err);
+
+	pthread_mutex_destroy(&l.lock);
+	return code;
 }
 
 static int by_rank(const void *a, const void *b)
@@ -58,16 +106,18 @@ int ranks_scan(const char *source, const struct scan_list *entries, struct arena
 	for (uint64_t i = 0; i < entries->count; i++) {
 		if (!entries->entries[i].is_dir || !step_rank_of_dir(entries->entries[i].name, &rank))
 			continue;
-
-		struct ranks_folder *f = &folders[n++];
-		int code;
-
-		f->path = arena_printf(arena, "%s/%s", source, entries->entries[i].name);
-		code = add_folder(rank, entries->fence, arena, f, err);
-
-		if (code < 0)
-			return code;
+		folders[n] = (struct ranks_folder){ .rank = (uint32_t)rank, .path = arena_printf(arena, "%s/%s", source, entries->entries[i].name) };
+		if (!folders[n].path)
+			return error_nomem(err);
+		if (rank > INT32_MAX)
+			return error_set(err, -EINVAL, "%s: no such rank: at most %d is possible", folders[n].path, INT32_MAX);
+		n++;
 	}
+
+	int code = list_all(folders, n, entries->fence, arena, err);
+
+	if (code < 0)
+		return code;
 	qsort(folders, n, sizeof(*folders), by_rank);
 	for (uint64_t i = 1; i < n; i++)
 		if (folders[i].rank == folders[i - 1].rank)

@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
+#include "fs/pool.h"
 #include "fs/scan.h"
 #include "fs/slurp.h"
 #include "fs/strategies.h"
 
+#define THREADS 8
 #define FILE_MAX (UINT64_C(256) << 20) /* bytes of one strategy file; real ones are a few megabytes */
 
 /* The files to read, collected from names and folders. */
@@ -125,58 +127,95 @@ static bool later(const struct timespec *a, const struct timespec *b)
 
 /* Files read so far, and what tells equal ones. */
 struct reading {
+	const struct found *found;
 	struct strategy_file *files; /* [count] distinct */
-	XXH128_hash_t *hashes;
+	uint64_t *first;             /* [count] where each is among the files that were found */
 	uint64_t count;
-	struct arena *arena;
-	const struct fence *fence;
+	struct hashed {
+		XXH128_hash_t hash;
+		struct timespec mtime;
+	} *hashed;                   /* [found->count] */
 };
 
-static bool is_new(struct reading *r, struct bytes text)
+static int read_text(const struct reading *r, uint64_t index, struct arena *scratch, struct bytes *text, struct hashed *out, struct error *err)
 {
-	XXH128_hash_t hash = XXH3_128bits(text.ptr, text.len);
+	struct slurp how = { .arena = scratch, .max = FILE_MAX, .fence = r->found->fence, .mtime = &out->mtime };
+	int code = scratch ? slurp_file(r->found->paths[index], &how, text, err) : error_nomem(err);
 
-	for (uint64_t i = 0; i < r->count; i++)
-		if (XXH128_isEqual(hash, r->hashes[i]))
-			return false;
-	r->hashes[r->count] = hash;
-	return true;
+	if (code == 0)
+		out->hash = XXH3_128bits(text->ptr, text->len);
+	return code;
 }
 
-static int read_one(struct reading *r, const char *path, struct strategies *out, struct error *err)
+static int hash_one(uint64_t index, void *state, void *arg, struct error *err)
 {
+	const struct reading *r = arg;
 	struct arena *scratch = arena_new();
-	struct timespec mtime;
 	struct bytes text;
-	struct slurp how = { .arena = scratch, .max = FILE_MAX, .fence = r->fence, .mtime = &mtime };
-	int code = scratch ? slurp_file(path, &how, &text, err) : error_nomem(err);
+	int code = read_text(r, index, scratch, &text, &r->hashed[index], err);
 
-	if (code == 0 && later(&mtime, &out->newest))
-		out->newest = mtime;
-	if (code == 0 && is_new(r, text)) {
-		struct strategy_file *file = &r->files[r->count++];
-
-		code = scan_ends_in(path, ".json") ? strategy_parse_json(text, r->arena, file, err) : strategy_parse_pb(text, r->arena, file, err);
-		file->path = path;
-		if (code < 0)
-			code = error_prefix(err, code, "strategy %s", path);
-	}
+	(void)state;
 	arena_free(scratch);
 	return code;
 }
 
-static int read_all(struct found *f, struct strategies *out, struct error *err)
+static bool is_new(const struct reading *r, uint64_t index)
 {
-	struct reading r = { .arena = f->arena, .fence = f->fence };
-	struct strategy *united;
+	for (uint64_t i = 0; i < r->count; i++)
+		if (XXH128_isEqual(r->hashed[index].hash, r->hashed[r->first[i]].hash))
+			return false;
+	return true;
+}
+
+/* Reads a file, the first of its equals, again. */
+static int parse_one(struct reading *r, uint64_t index, struct error *err)
+{
+	const char *path = r->found->paths[index];
+	struct arena *scratch = arena_new(), *arena = r->found->arena;
+	struct strategy_file *file = &r->files[r->count];
+	struct hashed now;
+	struct bytes text;
+	int code = read_text(r, index, scratch, &text, &now, err);
+
+	if (code == 0 && !XXH128_isEqual(now.hash, r->hashed[index].hash))
+		code = error_set(err, -EBUSY, "strategy %s: changed while it was read", path);
+	else if (code == 0 && (code = scan_ends_in(path, ".json") ? strategy_parse_json(text, arena, file, err) : strategy_parse_pb(text, arena, file, err)) < 0)
+		error_prefix(err, code, "strategy %s", path);
+	arena_free(scratch);
+	file->path = path;
+	r->first[r->count++] = index;
+	return code;
+}
+
+static int parse_all(struct reading *r, struct strategies *out, struct error *err)
+{
 	int code = 0;
 
+	for (uint64_t i = 0; code == 0 && i < r->found->count; i++) {
+		if (later(&r->hashed[i].mtime, &out->newest))
+			out->newest = r->hashed[i].mtime;
+		if (is_new(r, i))
+			code = parse_one(r, i, err);
+	}
+	return code;
+}
+
+/* All files are hashed by several threads first, for a distant filesystem takes its time over each; then one of each kind is parsed. */
+static int read_all(const struct found *f, struct strategies *out, struct error *err)
+{
+	struct reading r = { .found = f };
+	struct pool_work work = { .count = f->count, .threads = THREADS, .task = hash_one, .arg = &r };
+	struct strategy *united;
+	int code;
+
 	r.files = arena_alloc(f->arena, f->count, sizeof(*r.files));
-	r.hashes = arena_alloc(f->arena, f->count, sizeof(*r.hashes));
-	if (!r.files || !r.hashes)
+	r.first = arena_alloc(f->arena, f->count, sizeof(*r.first));
+	r.hashed = arena_alloc(f->arena, f->count, sizeof(*r.hashed));
+	if (!r.files || !r.first || !r.hashed)
 		return error_nomem(err);
-	for (uint64_t i = 0; code == 0 && i < f->count; i++)
-		code = read_one(&r, f->paths[i], out, err);
+	code = pool_run(&work, err);
+	if (code == 0)
+		code = parse_all(&r, out, err);
 	if (code == 0)
 		code = strategy_unite(r.files, r.count, f->arena, &united, err);
 	if (code == 0)

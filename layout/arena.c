@@ -57,6 +57,19 @@ void arena_free(struct arena *arena)
 	free(arena);
 }
 
+void arena_adopt(struct arena *arena, struct arena *other)
+{
+	struct chunk **last = &arena->chunks;
+
+	if (!other)
+		return;
+	while (*last)
+		last = &(*last)->next;
+	*last = other->chunks;
+	arena->held += other->held - sizeof(*other);
+	free(other);
+}
+
 /* A chunk of `bytes` in all, header included; NULL without memory. */
 static uint8_t *add_chunk(struct arena *arena, uint64_t bytes)
 {

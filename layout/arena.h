@@ -23,6 +23,9 @@ void arena_free(struct arena *arena);
 /* An array of `count` zeroed elements of `size` bytes (count 0 gives a valid pointer); NULL without memory or when the product overflows. */
 void *arena_alloc(struct arena *arena, uint64_t count, uint64_t size);
 
+/* Takes over all that `other` holds, which is gone then: for who fills one arena by several builders. NULL is allowed. */
+void arena_adopt(struct arena *arena, struct arena *other);
+
 /*
  * Room for one more element behind the `count` of an array that has room for *room of `size` bytes: the array itself, or a copy of
  * twice the size (the old one stays the arena's: twice the size in all). NULL without memory; the array is then as it was.

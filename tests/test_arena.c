@@ -103,3 +103,23 @@ Test(arena, arrays_that_grow)
 	cr_assert_null(arena_grow(arena, array, UINT64_C(1) << 62, &(uint64_t){ UINT64_C(1) << 62 }, 16));
 	arena_free(arena);
 }
+
+/* What another arena holds moves over, in use as before, and both sizes add up. */
+Test(arena, adopts)
+{
+	struct arena *one = arena_new(), *other = arena_new();
+	uint8_t *small = arena_alloc(other, 10, 1), *large = arena_alloc(other, 1 << 20, 1), *own = arena_alloc(one, 10, 1);
+	uint64_t both = arena_size(one) + arena_size(other);
+
+	memset(small, 1, 10);
+	memset(large, 2, 1 << 20);
+	memset(own, 3, 10);
+	arena_adopt(one, other);
+	arena_adopt(one, NULL);
+	arena_adopt(one, arena_new()); /* an empty one */
+	cr_assert(arena_size(one) < both && arena_size(one) + 100 > both);
+	cr_assert(small[9] == 1 && large[(1 << 20) - 1] == 2 && own[9] == 3);
+	memset(arena_alloc(one, 100, 1), 4, 100);
+	cr_assert(small[9] == 1 && own[9] == 3);
+	arena_free(one);
+}
