@@ -3,8 +3,8 @@
  * The thread takes a step of one stream after the other. When both ends of what a stream wants are in the page cache, all of it is passed
  * over: so reading ahead costs a few system calls for each window, and nothing in a reader's way, while nothing is cold.
  *
- * A kernel that has many reads to wait for drops what it is asked to read ahead, so a step is tried again, a little later, until its
- * bytes are there or on their way.
+ * A kernel that has many reads to wait for drops what it is asked to read ahead, and then even what readers need comes page by page: so
+ * less is asked for then.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -18,22 +18,11 @@
 #include "fs/streams.h"
 #include "layout/needs.h"
 
-#define PAUSE_MOST 32 /* milliseconds; the first pause of a step is 1 */
-#define TRIES 200     /* of one step: some seconds */
-
-/* What a stream needs beside what it is. */
-struct job {
-	struct hub_model *of; /* held while the stream wants something; else NULL */
-	uint32_t tries;       /* of the step that comes next */
-	int64_t resume;       /* milliseconds: when its pause ends */
-};
-
 /* A part of an image; it holds its model. */
 struct part {
 	struct hub_model *of;
 	const struct image *image;
 	uint64_t from, to, end; /* the step is [from, to), all that is wanted [from, end) */
-	bool again;             /* it was tried before */
 };
 
 struct ahead {
@@ -45,7 +34,7 @@ struct ahead {
 	pthread_cond_t wake;
 	bool stop;
 	struct streams streams;
-	struct job jobs[STREAMS_MOST]; /* of each stream */
+	struct hub_model *held[STREAMS_MOST]; /* of each stream that wants something: its model, held; else NULL */
 };
 
 enum outcome {
@@ -54,33 +43,34 @@ enum outcome {
 	DROPPED, /* by the kernel */
 };
 
-static struct job *job_of(struct ahead *a, const struct stream *s)
+/* Where the model of a stream is noted. */
+static struct hub_model **held_by(struct ahead *a, const struct stream *s)
 {
-	return &a->jobs[s - a->streams.list];
+	return &a->held[s - a->streams.list];
 }
 
 /* Holds the model of a stream exactly while it wants something. The lock is held. */
 static void hold_or_drop(struct ahead *a, const struct stream *s, struct hub_model *of)
 {
-	struct job *job = job_of(a, s);
+	struct hub_model **held = held_by(a, s);
 
-	if (streams_wants(s) == (job->of != NULL))
+	if (streams_wants(s) == (*held != NULL))
 		return;
-	if (job->of)
-		hub_drop(a->hub, job->of, 1);
+	if (*held)
+		hub_drop(a->hub, *held, 1);
 	else
 		hub_hold(a->hub, of, 1);
-	job->of = job->of ? NULL : of;
+	*held = *held ? NULL : of;
 }
 
 /* Gives the place of a stream to another. The lock is held. */
 static void give_up(struct ahead *a, const struct stream *s)
 {
-	struct job *job = job_of(a, s);
+	struct hub_model **held = held_by(a, s);
 
-	if (job->of)
-		hub_drop(a->hub, job->of, 1);
-	*job = (struct job){ 0 };
+	if (*held)
+		hub_drop(a->hub, *held, 1);
+	*held = NULL;
 }
 
 void ahead_note(struct ahead *a, const struct hub_node *at, uint64_t offset, uint64_t size)
@@ -97,43 +87,9 @@ void ahead_note(struct ahead *a, const struct hub_node *at, uint64_t offset, uin
 		give_up(a, s);
 	streams_note(&a->streams, s, &read);
 	hold_or_drop(a, s, at->of);
-	if (streams_wants(s) && !s->paused)
+	if (streams_wants(s))
 		pthread_cond_signal(&a->wake);
 	pthread_mutex_unlock(&a->lock);
-}
-
-static int64_t now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * INT64_C(1000) + t.tv_nsec / 1000000;
-}
-
-/* Ends the pauses that are over; when the next is, INT64_MAX when there is none. The lock is held. */
-static int64_t end_pauses(struct ahead *a)
-{
-	int64_t next = INT64_MAX, at = now();
-
-	for (uint32_t i = 0; i < a->streams.count; i++) {
-		struct stream *s = &a->streams.list[i];
-
-		if (s->paused && a->jobs[i].resume <= at)
-			s->paused = false;
-		if (s->paused && a->jobs[i].resume < next)
-			next = a->jobs[i].resume;
-	}
-	return next;
-}
-
-static void wait_until(struct ahead *a, int64_t when)
-{
-	struct timespec t = { .tv_sec = when / 1000, .tv_nsec = when % 1000 * 1000000 };
-
-	if (when == INT64_MAX)
-		pthread_cond_wait(&a->wake, &a->lock);
-	else
-		pthread_cond_timedwait(&a->wake, &a->lock, &t);
 }
 
 /* Waits until a stream wants something, and takes a step of it; NULL at the end. */
@@ -142,16 +98,10 @@ static struct stream *take(struct ahead *a, struct part *part)
 	struct stream *s = NULL;
 
 	pthread_mutex_lock(&a->lock);
-	while (!a->stop) {
-		int64_t next = end_pauses(a);
-
-		s = streams_next(&a->streams);
-		if (s)
-			break;
-		wait_until(a, next);
-	}
+	while (!a->stop && !(s = streams_next(&a->streams)))
+		pthread_cond_wait(&a->wake, &a->lock);
 	if (s) {
-		*part = (struct part){ .of = job_of(a, s)->of, .image = s->image, .end = s->ahead, .again = job_of(a, s)->tries > 0 };
+		*part = (struct part){ .of = *held_by(a, s), .image = s->image, .end = s->ahead };
 		hub_hold(a->hub, part->of, 1);
 		streams_take(s, &part->from, &part->to);
 		hold_or_drop(a, s, part->of);
@@ -219,7 +169,7 @@ static enum outcome work(struct ahead *a, const struct part *part)
 	struct needs needs;
 
 	find_needs(part, part->from, part->to, &needs);
-	if (!part->again && is_warm(part, &needs)) {
+	if (is_warm(part, &needs)) {
 		atomic_fetch_add(&a->spared, part->end - part->from);
 		return SPARED;
 	}
@@ -227,41 +177,22 @@ static enum outcome work(struct ahead *a, const struct part *part)
 		const struct need *n = &needs.list[i];
 
 		cached_bring(source_of(part, n), n->lo, n->hi);
-		atomic_fetch_add(&a->asked, part->again ? 0 : n->hi - n->lo);
+		atomic_fetch_add(&a->asked, n->hi - n->lo);
 		if (is_dropped(part, n))
 			outcome = DROPPED;
 	}
 	return outcome;
 }
 
-/* A step that was dropped comes next again, after a pause; too often, and nothing is wanted any more. The lock is held. */
-static void try_again(struct stream *s, struct job *job, const struct part *part)
-{
-	if (++job->tries > TRIES) {
-		job->tries = 0;
-		s->taken = s->ahead;
-		return;
-	}
-	streams_give_back(s, part->image, part->from, part->to);
-	s->paused = true;
-	job->resume = now() + (job->tries < 6 ? 1 << (job->tries - 1) : PAUSE_MOST);
-}
-
 /* What came of a step, unless its stream has become another one meanwhile. */
 static void settle(struct ahead *a, struct stream *s, const struct part *part, enum outcome outcome)
 {
-	struct job *job = job_of(a, s);
-
 	pthread_mutex_lock(&a->lock);
-	if (s->image == part->image) {
-		if (outcome == DROPPED)
-			try_again(s, job, part);
-		else
-			job->tries = 0;
-		if (outcome == SPARED && s->taken == part->to)
-			s->taken = part->end;
-		hold_or_drop(a, s, part->of);
-	}
+	if (outcome == DROPPED)
+		streams_shrink(s, part->image, part->from);
+	if (outcome == SPARED && s->image == part->image && s->taken == part->to)
+		s->taken = part->end;
+	hold_or_drop(a, s, part->of);
 	pthread_mutex_unlock(&a->lock);
 	hub_drop(a->hub, part->of, 1);
 }
@@ -292,15 +223,10 @@ static int start(struct ahead *a)
 
 static void init(struct ahead *a, struct hub *hub, uint64_t budget)
 {
-	pthread_condattr_t attr;
-
 	a->hub = hub;
 	streams_init(&a->streams, budget);
 	pthread_mutex_init(&a->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&a->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	pthread_cond_init(&a->wake, NULL);
 }
 
 int ahead_start(struct hub *hub, uint64_t budget, struct ahead **out, struct error *err)

@@ -5,6 +5,9 @@
 
 #define SHARE_LEAST (UINT64_C(1) << 20) /* bytes: a smaller budget is for fewer streams */
 #define FIRST 4                         /* times what was read: the first window */
+#define WINDOW_LEAST (UINT64_C(1) << 20) /* bytes: what a storage must take beside the readers, or else it is left alone */
+#define REST (UINT64_C(64) << 20)       /* bytes that a reader goes on until it is tried again */
+#define SLOWLY 64                        /* the part by which such a window grows */
 
 static uint64_t min64(uint64_t a, uint64_t b)
 {
@@ -49,16 +52,17 @@ void streams_note(struct streams *s, struct stream *here, const struct streams_r
 	bool first = !streams_is_here(here, read);
 
 	if (first)
-		*here = (struct stream){ .image = read->image };
+		*here = (struct stream){ .image = read->image, .most = s->share };
 	here->used = ++s->turn;
 	if (end <= here->at)
 		return;
 	here->at = end;
 	here->taken = max64(here->taken, end);
 	here->ahead = max64(here->ahead, end);
-	if (first || here->ahead - here->at > here->window / 2)
+	if (first || here->ahead - here->at > here->window / 2 || here->at < here->rest)
 		return;
-	here->window = min64(s->share, here->window ? here->window * 2 : read->len * FIRST);
+	here->most = min64(s->share, here->most + here->most / SLOWLY);
+	here->window = min64(here->most, here->window ? here->window * 2 : read->len * FIRST);
 	here->ahead = max64(here->ahead, min64(read->size, here->at + here->window));
 }
 
@@ -72,7 +76,7 @@ struct stream *streams_next(struct streams *s)
 	for (uint32_t i = 1; i <= s->count; i++) {
 		uint32_t n = (s->last + i) % s->count;
 
-		if (streams_wants(&s->list[n]) && !s->list[n].paused) {
+		if (streams_wants(&s->list[n])) {
 			s->last = n;
 			return &s->list[n];
 		}
@@ -86,8 +90,15 @@ void streams_take(struct stream *stream, uint64_t *from, uint64_t *to)
 	*to = stream->taken = min64(stream->ahead, stream->taken + STREAMS_STEP);
 }
 
-void streams_give_back(struct stream *stream, const void *image, uint64_t from, uint64_t to)
+void streams_shrink(struct stream *s, const void *image, uint64_t from)
 {
-	if (stream->image == image && stream->taken == to && stream->at < to)
-		stream->taken = max64(stream->at, from);
+	if (s->image != image || from >= s->taken)
+		return;
+	s->most = min64(s->most, from > s->at ? (from - s->at) / 4 * 3 : 0);
+	if (s->most < WINDOW_LEAST) {
+		s->rest = s->at + REST;
+		s->most = WINDOW_LEAST;
+	}
+	s->window = min64(s->window, s->most);
+	s->taken = s->ahead = max64(s->at, from);
 }

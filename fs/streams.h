@@ -8,7 +8,8 @@
  * wanted when the reader is half through. Reads arrive in disorder, several threads answering them, and loaders step over what
  * they do not want: a little before and behind is no other place.
  *
- * What is wanted is taken in steps, a stream after the other. It is all decisions: it reads nothing, knows no clock and takes no lock.
+ * What is wanted is taken in steps, a stream after the other. A storage that drops what it is asked for has enough to do: the stream's
+ * window is then a little less than what it did take, and grows slowly from there; where that is next to nothing, the stream rests. It is all decisions: it reads nothing, knows no clock and takes no lock.
  */
 #ifndef FS_STREAMS_H
 #define FS_STREAMS_H
@@ -32,8 +33,9 @@ struct stream {
 	uint64_t at;       /* where the farthest read ended */
 	uint64_t taken, ahead;
 	uint64_t window;   /* 0: one read only */
+	uint64_t most;     /* that the window may grow to now */
+	uint64_t rest;     /* nothing more is wanted until the reader has come there */
 	uint64_t used;     /* turn of the last read */
-	bool paused;       /* by its user: nothing is taken of it */
 };
 
 struct streams {
@@ -57,13 +59,13 @@ void streams_note(struct streams *s, struct stream *stream, const struct streams
 /* Of a stream: something is wanted. */
 bool streams_wants(const struct stream *stream);
 
-/* The next stream that wants something and is not paused, in turn; NULL when there is none. */
+/* The next stream that wants something, in turn; NULL when there is none. */
 struct stream *streams_next(struct streams *s);
 
 /* Takes a step of it: [*from, *to) is wanted no more. */
 void streams_take(struct stream *stream, uint64_t *from, uint64_t *to);
 
-/* Gives a step back that could not be done, unless the reader has come there meanwhile or the stream is another one. */
-void streams_give_back(struct stream *stream, const void *image, uint64_t from, uint64_t to);
+/* A step that began at `from` was dropped: nothing behind that is wanted for now, unless the stream has become another one. */
+void streams_shrink(struct stream *stream, const void *image, uint64_t from);
 
 #endif

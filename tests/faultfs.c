@@ -28,8 +28,15 @@
 #include <unistd.h>
 
 #define CONTROL "/.faults"
-#define LOGGED 8192
+#define LOGGED 4096
 #define NAME 96
+
+/* A report, made when the control file is opened; kept to the end, for who ends the mount need not say that he closed it. */
+struct kept {
+	char *text;
+	size_t len;
+	struct kept *next;
+};
 
 struct logged {
 	char path[NAME];
@@ -45,6 +52,7 @@ struct faults {
 	char only[NAME];
 	long delay_us, eio, cut, hang, direct;
 	unsigned long reads, now, most;
+	struct kept *kept;
 	struct logged log[LOGGED]; /* read n is at n % LOGGED */
 };
 
@@ -165,12 +173,6 @@ static char *report(struct faults *f, size_t *len)
 	return text;
 }
 
-/* The report is made when it is opened and kept in fh; of a real file, fh is its descriptor. */
-struct kept {
-	char *text;
-	size_t len;
-};
-
 static bool is_control(const char *path)
 {
 	return strcmp(path, CONTROL) == 0;
@@ -178,14 +180,19 @@ static bool is_control(const char *path)
 
 static int open_control(struct fuse_file_info *fi)
 {
+	struct faults *f = faults();
 	struct kept *k = calloc(1, sizeof(*k));
 
 	if (k)
-		k->text = report(faults(), &k->len);
+		k->text = report(f, &k->len);
 	if (!k || !k->text) {
 		free(k);
 		return -ENOMEM;
 	}
+	pthread_mutex_lock(&f->lock);
+	k->next = f->kept;
+	f->kept = k;
+	pthread_mutex_unlock(&f->lock);
 	fi->fh = (uintptr_t)k;
 	fi->direct_io = 1;
 	return 0;
@@ -210,15 +217,18 @@ static int fs_open(const char *path, struct fuse_file_info *fi)
 
 static int fs_release(const char *path, struct fuse_file_info *fi)
 {
-	struct kept *k = (struct kept *)(uintptr_t)fi->fh;
-
-	if (!is_control(path)) {
+	if (!is_control(path))
 		close((int)fi->fh);
-		return 0;
-	}
-	free(k->text);
-	free(k);
 	return 0;
+}
+
+static void free_kept(struct faults *f)
+{
+	for (struct kept *k = f->kept, *next; k; k = next) {
+		next = k->next;
+		free(k->text);
+		free(k);
+	}
 }
 
 static int read_control(const struct kept *k, char *buf, size_t size, off_t offset)
@@ -332,6 +342,7 @@ int main(int argc, char **argv)
 	fuse_opt_add_arg(&args, "-omax_threads=80,max_idle_threads=80,fsname=faultfs,subtype=faultfs");
 	rc = fuse_main(args.argc, args.argv, &operations, f);
 	fuse_opt_free_args(&args);
+	free_kept(f);
 	close(f->folder);
 	free(f);
 	return rc;

@@ -174,32 +174,53 @@ Test(streams, a_reader_that_overtakes)
 	cr_assert_eq(stream->taken, 5 * MIB, "what he has read is wanted no more");
 }
 
-Test(streams, giving_back)
+/* A storage that drops steps is asked for less than it took, and then slowly for more. */
+Test(streams, a_busy_storage)
 {
-	uint64_t from, to;
+	uint64_t from, to, at = 0, before;
 	struct streams s;
-	struct stream *stream;
+	struct stream *stream = NULL;
 
 	streams_init(&s, 256 * MIB);
-	note(&s, &images[0], 0, MIB);
-	stream = note(&s, &images[0], MIB, MIB);
+	for (; at < 32 * MIB || !streams_wants(stream); at += MIB)
+		stream = note(&s, &images[0], at, MIB);
+	cr_assert_eq(stream->window, 16 * MIB);
 	streams_take(stream, &from, &to);
-	streams_give_back(stream, &images[1], from, to);
-	cr_assert_eq(stream->taken, to, "of another image");
-	streams_give_back(stream, &images[0], from, to);
-	cr_assert_eq(stream->taken, from);
-	streams_take(stream, &from, &to);
-	stream->at = from + 10;
-	streams_give_back(stream, &images[0], from, to);
-	cr_assert_eq(stream->taken, from + 10, "the reader has come there");
-	streams_take(stream, &from, &to);
-	stream->at = to;
-	streams_give_back(stream, &images[0], from, to);
-	cr_assert_eq(stream->taken, to, "he is past it");
-	stream->paused = true;
-	cr_assert_null(streams_next(&s));
-	stream->paused = false;
-	cr_assert_eq(streams_next(&s), stream);
+	streams_shrink(stream, &images[1], from);
+	cr_assert_eq(stream->window, 16 * MIB, "of another image");
+	while (from < at + 8 * MIB)
+		streams_take(stream, &from, &to);
+	streams_shrink(stream, &images[0], from);
+	cr_assert_eq(stream->window, (from - at) / 4 * 3);
+	cr_assert(!streams_wants(stream));
+	cr_assert_eq(stream->ahead, from, "what was dropped is not ahead of the reader");
+	for (int i = 0; i < 40; i++, at += MIB) {
+		before = stream->window;
+		note(&s, &images[0], at, MIB);
+		cr_assert_leq(stream->window, before + before / 8, "it does not double");
+		drain(&s);
+	}
+	cr_assert_gt(stream->window, 6 * MIB);
+}
+
+/* One that takes next to nothing beside the reader is left alone for a while. */
+Test(streams, a_storage_without_room)
+{
+	uint64_t from, to, at = 0, tries = 0;
+	struct streams s;
+
+	streams_init(&s, 256 * MIB);
+	for (; at < 512 * MIB; at += MIB) {
+		struct stream *stream = note(&s, &images[0], at, MIB);
+
+		if (!streams_wants(stream))
+			continue;
+		streams_take(stream, &from, &to);
+		streams_shrink(stream, &images[0], from);
+		tries++;
+	}
+	cr_assert_geq(tries, 4);
+	cr_assert_leq(tries, 9, "tried %lu times in 512 MiB", (unsigned long)tries);
 }
 
 Test(streams, small_budgets)
