@@ -186,7 +186,7 @@ def test_threads(tmp):
     source = saved(blocks(), tmp)
     for most in (1, 4):
         with lib.Mount(source, f"max_threads={most}") as root:
-            readers = [threading.Thread(target=read_directly, args=(f"{root}/{PART}", 20)) for _ in range(24)]
+            readers = [threading.Thread(target=read_directly, args=(f"{root}/{PART}", 6)) for _ in range(24)]
             for reader in readers:
                 reader.start()
             pid, seen = lib.daemons(root)[0], 0
