@@ -71,8 +71,9 @@ def test_nothing_is_inherited(tmp):
         point = f"{tmp}/mnt{len(stay)}"
         os.mkdir(point)
         process = subprocess.Popen([lib.PROGRAM, "mount", *stay, source, point], pass_fds=(17, 300), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        lib.wait_for(lambda: lib.mounted(point), "the mount")
-        os.listdir(point)
+        if not stay:
+            lib.equal(process.wait(20 * lib.SLOW), 0, "exit code")
+        lib.wait_for(lambda: lib.mounted(point) and os.listdir(point), "the mount")
         pid, = lib.daemons(point)
         held = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
         lib.need(any(path.startswith(source) for path in held) and f"{tmp}/secret" not in held, f"held open: {held}")
