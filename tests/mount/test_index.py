@@ -83,20 +83,44 @@ def test_refusals(tmp):
     lib.equal(sorted(os.listdir(tmp)), ["checkpoint", "strategy", "x.index"], "what is left behind")
 
 
-def lie(path):
-    """Swaps the offsets of the first two tensors, and makes the sum right again."""
-    blob = bytearray(lib.read(path))
-    counts = struct.unpack_from("<10Q", blob, 32)
-    at = 112 + 8 * counts[0]
-    one, two = (struct.unpack_from("<5Q", blob, at + 40 * i) for i in range(2))
-    lib.equal((one[2:4], two[2:4]), ((0, 48), (48, 96)), "offsets of the twins")
-    struct.pack_into("<Q", blob, at, two[0])
-    struct.pack_into("<Q", blob, at + 40, one[0])
+def sealed(path, blob):
+    """Writes an index with the right sum."""
     lib.write(f"{path}.tail", bytes(blob[24:]))
     out = subprocess.run(["xxhsum", "-H2", f"{path}.tail"], stdout=subprocess.PIPE, check=True).stdout.split()[0]
     os.remove(f"{path}.tail")
     struct.pack_into("<2Q", blob, 8, int(out[16:], 16), int(out[:16], 16))
     lib.write(path, bytes(blob))
+
+
+def lie(path):
+    """Swaps the offsets of the first two tensors."""
+    blob = bytearray(lib.read(path))
+    at = 112 + 8 * struct.unpack_from("<Q", blob, 32)[0]
+    one, two = (struct.unpack_from("<5Q", blob, at + 40 * i) for i in range(2))
+    lib.equal((one[2:4], two[2:4]), ((0, 48), (48, 96)), "offsets of the twins")
+    struct.pack_into("<Q", blob, at, two[0])
+    struct.pack_into("<Q", blob, at + 40, one[0])
+    sealed(path, blob)
+
+
+def test_a_header_of_another_kind(tmp):
+    """What an index has as the header of a .ckpt file, whose rules are others, is none of a .safetensors file."""
+    model = twins()
+    saved(model, tmp)
+    index = f"{tmp}/shared.index"
+    make(f"{tmp}/checkpoint", index)
+    blob = bytearray(lib.read(index))
+    counts = struct.unpack_from("<10Q", blob, 32)
+    entries = 112 + 8 * counts[0]
+    header = entries + 40 * counts[1] + 24 * counts[2] + 16 * counts[3]
+    start, = struct.unpack_from("<Q", blob, header + 8)
+    struct.pack_into("<QI", blob, header + 8, 0, 1)
+    for i in range(counts[1]):
+        begin, end = struct.unpack_from("<2Q", blob, entries + 40 * i + 16)
+        struct.pack_into("<2Q", blob, entries + 40 * i + 16, begin + start, end + start)
+    sealed(index, blob)
+    said = look(f"{tmp}/checkpoint", f"header_cache={index}", model=model, want=(0, 4))
+    lib.equal(said["trouble"], None, "trouble with the index itself")
 
 
 def test_check_finds_a_lie(tmp):
