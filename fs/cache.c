@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See cache.h. The index is read-only while headers are read; everything that is written in those times is learn()'s, which is called by one thread at a time. */
+/*
+ * See cache.h. The index is read-only while headers are read; all that is written in that time is learn()'s, which is called by one
+ * thread at a time.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -333,22 +336,30 @@ static int keep_found(struct cache *c, struct error *err)
 	return code;
 }
 
-int cache_commit(struct cache *c, struct error *err)
+static int write_index(struct cache *c, struct error *err)
 {
 	struct text file = TEXT_EMPTY;
-	int code = 0;
+	int code = keep_found(c, err);
 
-	if (c && c->w && !c->failed && c->mode == CACHE_USE) {
-		code = keep_found(c, err);
-		if (code == 0)
-			code = index_write_finish(c->w, &file, err);
-		if (code == 0)
-			code = cache_dir_write(&c->dir, c->name, (struct bytes){ (const uint8_t *)file.ptr, file.len }, err);
-	}
+	if (code == 0)
+		code = index_write_finish(c->w, &file, err);
+	if (code == 0)
+		code = cache_dir_write(&c->dir, c->name, (struct bytes){ (const uint8_t *)file.ptr, file.len }, err);
 	text_free(&file);
-	if (c)
-		forget(c);
 	return code;
+}
+
+void cache_commit(struct cache *c, const struct log *log)
+{
+	struct error err;
+
+	if (!c)
+		return;
+	if (c->told.trouble && log)
+		log_warn(log, "%s", c->told.trouble);
+	if (c->w && !c->failed && c->mode == CACHE_USE && write_index(c, &err) < 0 && log)
+		log_warn(log, "%s", err.msg);
+	forget(c);
 }
 
 int cache_save(struct cache *c, const char *path, struct cache_made *out, struct error *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the headers of a load's files say, from an index that an earlier load has left (layout/index.h), and the index that this load leaves.
+ * What the headers of a load's files say, from an index that an earlier load has left (layout/index.h), and the index that this one
+ * leaves.
  *
  * An index in a folder is for one list of files, by whose paths it is named, and for one host; files are known by device, inode, size,
  * mtime and ctime of the open descriptor. One that is shared knows them by the path below SOURCE, size and mtime. What is not known
@@ -14,6 +15,7 @@
 #define FS_CACHE_H
 
 #include "fs/headers.h"
+#include "fs/log.h"
 #include "fs/options.h"
 #include "layout/text.h"
 
@@ -51,8 +53,11 @@ void cache_rest(struct cache *cache);
 
 void cache_tell(const struct cache *cache, struct cache_told *out);
 
-/* Writes the index into its folder, if there is anything new to write. Once, and from any one thread. Why it could not. */
-int cache_commit(struct cache *cache, struct error *err);
+/*
+ * Writes the index into its folder, if there is anything new to write. Once, and from any one thread. Why the old one was not used, and
+ * the new one not written, goes to `log`, unless that is NULL.
+ */
+void cache_commit(struct cache *cache, const struct log *log);
 
 /* CACHE_MAKE: writes the index to `path`; *bytes, *files and *headers are what it has. */
 struct cache_made {

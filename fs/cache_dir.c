@@ -72,7 +72,8 @@ static int open_folder(const struct cache_dir *dir, bool make, struct error *err
 	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & OTHERS_WRITE))
 		return fd;
 	close(fd);
-	return error_set(err, -EPERM, "%s: not used: it must belong to uid %u, and nobody else may write to it", dir->path, (unsigned)geteuid());
+	return error_set(err, -EPERM, "%s: not used: it must belong to uid %u, and nobody else may write to it", dir->path,
+			 (unsigned)geteuid());
 }
 
 /* True when an index that has been named may belong to `uid`. */

@@ -3,7 +3,8 @@
  * The files that indexes of headers are kept in: a folder that is its user's alone, or one file that somebody wrote for many.
  *
  * A folder is taken only when it belongs to who runs the program and nobody else may write to it; so is a file in it, and none is
- * followed that is a link. One that was named by itself may also belong to root or to the owner of SOURCE, who decide what is read in any case.
+ * followed that is a link. One that was named by itself may also belong to root or to the owner of SOURCE, who decide what is read in
+ * any case.
  *
  * Invariants: an index appears under its name only when it is whole; the folder's indexes have at most CACHE_DIR_BYTES, those that
  * were used least lately are removed. Failing to write is never more than that.

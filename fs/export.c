@@ -299,11 +299,10 @@ static int run(const struct options *o, struct error *err)
 {
 	struct model *m;
 	int rc = load_model(o, &m, err);
-	struct error ignored;
 
 	if (rc < 0)
 		return rc;
-	cache_commit(m->cache, &ignored);
+	cache_commit(m->cache, NULL);
 	rc = export_model(o, m, err);
 	model_free(m);
 	return rc;

@@ -15,7 +15,8 @@
 
 static void write_text(const struct cache_made *made, const struct cache_told *told, const char *path, struct text *out)
 {
-	text_add(out, "%s: %" PRIu64 " files, %" PRIu64 " distinct headers, %" PRIu64 " bytes\n", path, made->files, made->headers, made->bytes);
+	text_shown(out, path);
+	text_add(out, ": %" PRIu64 " files, %" PRIu64 " distinct headers, %" PRIu64 " bytes\n", made->files, made->headers, made->bytes);
 	if (told->young)
 		text_add(out, "%" PRIu64 " files are too new to be sure of and were left out: they changed less than %d seconds ago\n", told->young,
 			 CACHE_YOUNG);
@@ -35,7 +36,6 @@ static int run(struct subject *s, struct error *err)
 	struct text out = TEXT_EMPTY;
 	struct cache_made made;
 	struct cache_told told;
-	struct error line;
 	const char *path;
 	int code = value_path(s->args[0], s->options.arena, &path, err);
 
@@ -52,11 +52,10 @@ static int run(struct subject *s, struct error *err)
 	code = cache_save(s->model->cache, path, &made, err);
 	if (code < 0)
 		return code;
-	error_set(&line, 0, "%s", path);
 	if (s->options.json)
 		write_json(&made, &told, path, &out);
 	else if (!s->options.quiet)
-		write_text(&made, &told, line.msg, &out);
+		write_text(&made, &told, path, &out);
 	code = term_output(&out, err);
 	return code < 0 ? code : VERBS_OK;
 }

@@ -260,10 +260,8 @@ static int end(struct loading *ld, int code, struct model **out)
 /* What was learnt of headers is for the next time. That it cannot be kept is no error. */
 static void remember(struct loading *ld)
 {
-	struct error ignored;
-
 	if (!ld->look || ld->look->cache == CACHE_USE)
-		cache_commit(ld->model->cache, &ignored);
+		cache_commit(ld->model->cache, NULL);
 }
 
 static int load(const struct options *o, const struct load_look *look, struct model **out, struct error *err)

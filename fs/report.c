@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "fs/cache.h"
 #include "fs/report.h"
 
 void report_time(struct text *t, time_t when)
@@ -115,4 +116,17 @@ void report_json_problems(struct text *t, struct problems *problems)
 	}
 	text_add(t, "]");
 	report_json_number(t, "more_problems", problem_more(problems));
+}
+
+void report_json_headers(struct text *t, const struct model *m)
+{
+	struct cache_told told = { .path = NULL };
+
+	if (m->cache)
+		cache_tell(m->cache, &told);
+	report_key(t, "headers");
+	text_add(t, "{\"found\": %" PRIu64 ", \"read\": %" PRIu64, told.found, told.read);
+	report_json_text(t, "index", told.path);
+	report_json_text(t, "trouble", told.trouble);
+	text_add(t, "}");
 }

@@ -22,6 +22,7 @@ void report_json_text(struct text *t, const char *key, const char *value); /* NU
 void report_json_number(struct text *t, const char *key, uint64_t value);
 void report_json_texts(struct text *t, const char *key, const struct model_texts *values);
 void report_json_time(struct text *t, const char *key, time_t when);
+void report_json_headers(struct text *t, const struct model *model); /* how many were read, and how many an index had */
 void report_json_left_out(struct text *t, const struct checkpoint *ckpt); /* NULL gives an empty list */
 void report_json_problems(struct text *t, struct problems *problems);
 

@@ -194,17 +194,8 @@ static void tell_manager(const struct serve *s)
 /* Writes what was learnt of the headers, now that nobody waits for the mount any more. Steps that are followed have done so. */
 static void keep_headers(struct serve *s)
 {
-	struct cache *cache = s->shown.follow ? NULL : hub_root(s->shown.hub)->model->cache;
-	struct cache_told told;
-	struct error err;
-
-	if (!cache)
-		return;
-	cache_tell(cache, &told);
-	if (told.trouble)
-		log_warn(&s->log, "%s", told.trouble);
-	if (cache_commit(cache, &err) < 0)
-		log_warn(&s->log, "%s", err.msg);
+	if (!s->shown.follow)
+		cache_commit(hub_root(s->shown.hub)->model->cache, &s->log);
 }
 
 static void *settle(void *arg)

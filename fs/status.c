@@ -4,7 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/cache.h"
 #include "fs/report.h"
 #include "fs/status_steps.h"
 
@@ -67,19 +66,6 @@ void status_text(const struct status *s, struct text *t)
 		add_model(t, s);
 }
 
-static void json_headers(struct text *t, const struct model *m)
-{
-	struct cache_told told = { .path = NULL };
-
-	if (m->cache)
-		cache_tell(m->cache, &told);
-	report_key(t, "headers");
-	text_add(t, "{\"found\": %" PRIu64 ", \"read\": %" PRIu64, told.found, told.read);
-	report_json_text(t, "index", told.path);
-	report_json_text(t, "trouble", told.trouble);
-	text_add(t, "}");
-}
-
 static void json_model(struct text *t, const struct status *s)
 {
 	const struct model *m = s->model;
@@ -93,7 +79,7 @@ static void json_model(struct text *t, const struct status *s)
 	report_json_number(t, "files", m->view.count);
 	report_json_number(t, "bytes", m->tree.bytes);
 	report_json_number(t, "source_files", m->sources->count);
-	json_headers(t, m);
+	report_json_headers(t, m);
 	status_reading_json(s, t);
 	report_json_texts(t, "warnings", &m->warnings);
 	report_json_left_out(t, m->checkpoint);

@@ -60,6 +60,10 @@ static void add_details(struct text *t, const struct model *m)
 	text_add(t, "%" PRIu64 " files, %" PRIu64 " bytes, from %" PRIu32 " source files", m->view.count, m->tree.bytes, m->sources->count);
 	if (m->checkpoint->note_count)
 		text_add(t, ", %" PRIu64 " names left out (status.json has them)", m->checkpoint->note_count);
+	if (m->headers) {
+		text_add(t, "; headers: ");
+		text_shown(t, m->headers);
+	}
 	text_add(t, "\n");
 	for (uint64_t i = 0; i < m->warnings.count; i++) {
 		text_add(t, "    warning: ");
@@ -106,6 +110,8 @@ static void json_step(struct text *t, const struct follow_step *s)
 	report_json_number(t, "source_files", m ? m->sources->count : s->seen.count);
 	report_json_number(t, "tensors", m ? m->checkpoint->count : 0);
 	report_json_number(t, "tensors_outside_strategy", m ? m->checkpoint->outside_count : 0);
+	if (m)
+		report_json_headers(t, m);
 	report_json_texts(t, "warnings", m ? &m->warnings : &none);
 	report_json_left_out(t, m ? m->checkpoint : NULL);
 	text_add(t, "}");

@@ -23,7 +23,8 @@ static const uint64_t widths[INDEX_SECTIONS] = {
 };
 
 _Static_assert(sizeof(struct index_entry) == 40 && sizeof(struct index_pair) == 16 && sizeof(struct ckpt_splice) == 24 &&
-	       sizeof(struct index_header) == 48 && sizeof(struct index_file) == 56 && sizeof(struct index_head) == 112, "the format has no padding");
+	       sizeof(struct index_header) == 48 && sizeof(struct index_file) == 56 && sizeof(struct index_head) == 112,
+	       "the format has no padding");
 _Static_assert(sizeof(struct safetensors_entry) <= sizeof(struct index_entry) && sizeof(struct pair) <= sizeof(struct index_pair),
 	       "what is read finds room in the place of what was written");
 

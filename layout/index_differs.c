@@ -15,7 +15,8 @@ static int differs_entry(const struct safetensors_entry *a, const struct safeten
 		return error_set(err, -EINVAL, "tensor \"%.512s\": bytes [%llu, %llu], but the file has it at [%llu, %llu]", a->name, (ull)a->begin,
 				 (ull)a->end, (ull)b->begin, (ull)b->end);
 	if (a->dtype != b->dtype)
-		return error_set(err, -EINVAL, "tensor \"%.512s\": dtype %s, but the file says %s", a->name, dtype_name(a->dtype), dtype_name(b->dtype));
+		return error_set(err, -EINVAL, "tensor \"%.512s\": dtype %s, but the file says %s", a->name, dtype_name(a->dtype),
+				 dtype_name(b->dtype));
 	if (a->axes != b->axes || (a->axes && memcmp(a->shape, b->shape, a->axes * sizeof(*a->shape)) != 0))
 		return error_set(err, -EINVAL, "tensor \"%.512s\": another shape than the file says", a->name);
 	return 0;

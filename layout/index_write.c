@@ -175,7 +175,8 @@ static uint32_t *find_print(struct index_write *w, const struct index_header *h,
 {
 	XXH128_hash_t hash = XXH3_128bits(w->section[INDEX_ENTRIES].ptr + from.entries, w->section[INDEX_ENTRIES].len - from.entries);
 	char *text = arena_printf(w->arena, "%" PRIx64 " %" PRIx64 " %" PRIu64, hash.high64, hash.low64, h->file_size);
-	uint32_t *printed = arena_grow(w->arena, w->printed, w->prints.count, &w->printed_room, sizeof(*printed)), known = w->prints.count, at;
+	uint32_t *printed = arena_grow(w->arena, w->printed, w->prints.count, &w->printed_room, sizeof(*printed));
+	uint32_t known = w->prints.count, at;
 
 	w->printed = printed ? printed : w->printed;
 	at = text && printed ? names_add(&w->prints, text) : NAMES_NONE;
@@ -186,7 +187,7 @@ static uint32_t *find_print(struct index_write *w, const struct index_header *h,
 	return &printed[at];
 }
 
-/* Puts the header whose parts were written from `from` on into the list, unless there is an equal one: then its parts are taken back. */
+/* Puts the header whose parts were written from `from` on into the list; if there is an equal one its parts are taken back. */
 static int enter(struct index_write *w, const struct index_header *h, struct mark from, uint32_t *number)
 {
 	uint32_t *last = find_print(w, h, from);

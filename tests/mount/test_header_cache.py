@@ -269,6 +269,9 @@ def test_several_steps(tmp):
     with lib.Mount(f"{tmp}/checkpoint", option, "steps=all") as root:
         for step in ("1_10", "1_20"):
             lib.same_tensors(lib.tensors_of(f"{root}/{step}"), model.whole())
+        said = [step["headers"] for step in json.loads(lib.read(f"{root}/.gatherfs/status.json"))["steps"]]
+        lib.equal([(s["found"], s["read"]) for s in said], [(4, 0)] * 2, "headers found and read")
+        lib.equal(lib.read(f"{root}/.gatherfs/status").count(b"headers: 4 from "), 2, "headers in the status")
     lib.equal(len(indexes(f"{tmp}/cache")), 2, "indexes")
 
 
