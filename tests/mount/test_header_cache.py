@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import subprocess
+import tempfile
 import time
 
 from mount import faulty, lib
@@ -218,14 +219,28 @@ def test_nothing_can_be_written(tmp):
         subprocess.run(["umount", f"{tmp}/full"], check=True)
 
 
+def in_a_home(tmp, run):
+    """As a user, whom neither the folder of the tests nor that of the program may let in."""
+    home = tempfile.mkdtemp(dir="/tmp")
+    try:
+        shutil.copy(lib.PROGRAM, home)
+        shutil.copytree(f"{tmp}/checkpoint", f"{home}/checkpoint")
+        shutil.copytree(f"{tmp}/strategy", f"{home}/strategy")
+        subprocess.run(["chown", "-R", "12345:12345", home], check=True)
+        run("setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", f"{home}/gatherfs", what=f"{home}/checkpoint", HOME=home)
+        lib.equal(len(indexes(f"{home}/.cache/gatherfs")), 1, "indexes in a user's home")
+    finally:
+        shutil.rmtree(home)
+
+
 def test_where(tmp):
     """XDG_CACHE_HOME, whoever asks; without it a user's home; off leaves nothing; a look counts like a mount."""
     saved(sharded.large(rows=64), tmp)
     source = f"{tmp}/checkpoint"
     before = set(os.listdir(lib.CACHE))
 
-    def run(*command, **env):
-        done = subprocess.run([*command, "ls", source], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={"PATH": os.environ["PATH"], **env},
+    def run(*command, what=source, **env):
+        done = subprocess.run([*command, "ls", what], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={"PATH": os.environ["PATH"], **env},
                               timeout=30 * lib.SLOW)
         lib.equal(done.returncode, 0, f"ls, which said {done.stdout}")
 
@@ -237,11 +252,7 @@ def test_where(tmp):
     lib.equal(lib.gatherfs("ls", source, "-o", "header_cache=off")[0], 0, "ls without a cache")
     lib.equal(set(os.listdir(lib.CACHE)), before, "what off leaves")
     if os.geteuid() == 0 and shutil.which("setpriv"):
-        os.makedirs(f"{tmp}/home")
-        os.chown(f"{tmp}/home", 12345, 12345)
-        subprocess.run(["chmod", "-R", "a+rX", tmp], check=True)
-        run("setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", lib.PROGRAM, HOME=f"{tmp}/home")
-        lib.equal(len(indexes(f"{tmp}/home/.cache/gatherfs")), 1, "indexes in a user's home")
+        in_a_home(tmp, run)
 
 
 def test_bounds(tmp):
