@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -59,15 +60,22 @@ static void close_group(struct size *s)
 	s->level[s->depth].last = inner->before + inner->last + 1;
 }
 
+static bool is_sign(char c)
+{
+	return c == '{' || c == '+' || c == '*' || c == '?';
+}
+
 /* Takes what begins with `c`, behind which is `p`; where the next begins. */
 static const char *take(struct size *s, char c, const char *p)
 {
 	uint64_t count = c == '+' ? 2 : 1;
 
-	if (c == '{')
+	if (c == '{') {
 		p = read_count(p, &count);
-	if (c == '{' || c == '+' || c == '*' || c == '?') {
-		s->level[s->depth].last *= count;
+		p += *p == '}';
+	}
+	if (is_sign(c)) {
+		s->level[s->depth].last = s->level[s->depth].last * count + 1;
 		return p;
 	}
 	if (c == ')') {
@@ -86,6 +94,7 @@ int regexp_check(const char *expression, struct error *err)
 {
 	struct size s = { .depth = 0 };
 	const char *p = expression;
+	bool sign;
 
 	if (strlen(expression) > REGEXP_BYTES)
 		return error_set(err, -EINVAL, "%zu bytes are too long for an expression: at most %d", strlen(expression), REGEXP_BYTES);
@@ -94,7 +103,10 @@ int regexp_check(const char *expression, struct error *err)
 			return error_set(err, -EINVAL, "\"%s\": \\%c is a back-reference, which extended expressions do not have", expression, p[1]);
 		if (*p == '(' && s.depth == REGEXP_DEPTH)
 			return error_set(err, -EINVAL, "\"%s\": groups are nested deeper than %d", expression, REGEXP_DEPTH);
+		sign = is_sign(*p);
 		p = take(&s, *p, p + 1);
+		if (sign && is_sign(*p))
+			return error_set(err, -EINVAL, "\"%s\": a repeat sign behind another one means nothing in extended expressions", expression);
 		if (s.level[s.depth].before + s.level[s.depth].last > REGEXP_SIZE)
 			return error_set(err, -EINVAL, "\"%s\": too large with all its repeats: at most %d", expression, REGEXP_SIZE);
 	}
