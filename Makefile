@@ -26,7 +26,7 @@ FAULTS := $(B)/tests/faultfs
 CALLS  := $(addprefix $(B)/tests/,folders readonly readside)
 FUZZ   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all programs unit check test demo asan bench check-layers fuzz fuzzers lint install uninstall clean help setup setup-clients debian network fuse
+.PHONY: all programs unit check test demo asan bench check-layers fuzz fuzzers lint flags install uninstall clean help setup setup-clients debian network fuse
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -99,7 +99,7 @@ check: setup ## what to run at every commit: modules, layers, the property test,
 test: setup setup-clients ## everything: check, the same under sanitizers, and the real clients
 	@$(SUB) programs
 	@$(SUB) programs B=$(ASAN_B) CFLAGS="$(ASAN_CFLAGS)"
-	@$(RUN) $(B) layers unit fuzz property oracle mount clients --asan $(ASAN_B)
+	@$(RUN) $(B) layers lint unit fuzz property oracle mount clients --asan $(ASAN_B)
 
 asan: setup ## the suite (without the clients) under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(SUB) programs B=$(ASAN_B) CFLAGS="$(ASAN_CFLAGS)"
@@ -128,8 +128,11 @@ unit: $(UNIT) ## only the module tests, as they are
 check-layers: $(B)/liblayout.a ## layout/ makes no system call, and its symbols are named after their files
 	@tests/layers.sh $(B)
 
-lint: ## formatting, where clang-format is installed
-	clang-format --dry-run --Werror $(wildcard layout/*.[ch] fs/*.[ch] tests/*.[ch])
+lint: DEBIAN += cppcheck clang-tidy
+lint: debian .venv/check/ready $(PROTO) ## the source read by gcc's analyzer, cppcheck and clang-tidy
+	@$(RUN) $(B) lint
+
+flags: ; @echo '$(BASE) $(filter-out -DGATHERFS_VERSION%,$(CPPFLAGS)) -DGATHERFS_VERSION="" $(PKGFLAGS)'
 
 ##@ Installing
 # FILE:PLACE. Paths in them follow PREFIX. mount(8) looks for its helpers in /sbin, whatever PREFIX is.
@@ -171,6 +174,7 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 setup: fuse debian .venv/check/ready
 setup-clients: debian .venv/clients/ready .venv/torch/ready
 test setup-clients: DEBIAN += python3-torch
+test: DEBIAN += cppcheck clang-tidy
 
 fuse:
 	@[ -c /dev/fuse ] && (exec 3<>/dev/fuse) 2>/dev/null || { echo "gatherfs: /dev/fuse is missing or may not be opened here, and every mount needs it" >&2; exit 1; }

@@ -240,6 +240,7 @@ static uint32_t span_for(const struct gather *g, uint32_t source, uint64_t lo)
 static bool stage(struct gather *g, const struct run *run, uint64_t hi)
 {
 	uint32_t i = span_for(g, run->source, run->src);
+	/* cppcheck-suppress arrayIndexOutOfBoundsCond ; span_count is SPANS at most, so i is less where it is less than that */
 	uint64_t old = i < g->span_count ? g->spans[i].hi : run->src, more = hi > old ? hi - old : 0;
 
 	if (g->run_count == RUNS || i == SPANS || more > STAGING - g->staged)

@@ -102,7 +102,7 @@ static int undo(const char **p, const char *part)
 {
 	const char *s = *p;
 
-	if (*s == '/' || *s != '%') {
+	if (*s != '%') {
 		*p = s + 1;
 		return *s == '/' ? '.' : (unsigned char)*s;
 	}

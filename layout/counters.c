@@ -67,6 +67,7 @@ static void write_number(const struct counters *c, enum counters_number i, const
 
 static bool is_whole(double d)
 {
+	/* cppcheck-suppress incorrectLogicOperator ; it does not read the exponent of a hexadecimal number */
 	return d > -0x1p53 && d < 0x1p53 && (double)(int64_t)d == d;
 }
 

@@ -105,6 +105,7 @@ const struct layout *layouts_intern(struct layouts *layouts, const struct layout
 		return NULL;
 	slot = probe(layouts, layout);
 	if (*slot)
+		/* cppcheck-suppress identicalInnerCondition ; it takes what a function returns for a condition */
 		return *slot;
 	if ((layouts->count + 1) * 2 > UINT32_C(1) << layouts->bits) {
 		if (layouts->bits == 31 || !grow(layouts))

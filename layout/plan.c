@@ -188,6 +188,7 @@ static void woven_run(struct plan *plan, uint64_t pos, uint64_t left, struct run
 		at[a] = cut->axis[a].start + pos / cut->axis[a].dst_stride;
 		pos %= cut->axis[a].dst_stride;
 	}
+	/* cppcheck-suppress uninitvar ; a cut has at least one axis (plan.h) */
 	most = min64(last->start + last->count - at[cut->axes - 1], left / width);
 	weave_find(plan->extent.tensor, at, in || most == 0 ? 1 : most, &plan->part, &found);
 	run->source = found.piece.source;

@@ -4,7 +4,7 @@
 
 usage: run.py --build DIR [GROUP...] [--asan DIR] [-v]
 
-Groups: layers unit fuzz property oracle mount clients. --asan DIR adds the suite again with what was built in DIR under sanitizers.
+Groups: layers lint unit fuzz property oracle mount clients. --asan DIR adds the suite again with what was built in DIR under sanitizers.
 A test program prints a line "ok NAME" or "FAIL NAME: why" for each test; Criterion's programs print their own synthesis. A
 program that prints neither, ends badly without a FAIL, hangs, leaves a mount behind, or makes a sanitizer report, is a failed
 test too: nothing is skipped silently.
@@ -44,6 +44,10 @@ def unit(build):
     return [Job("unit", os.path.basename(p)[:-2], [f"{build}/{p[:-2]}", "-j1"], 60) for p in programs]
 
 
+def lint(build):
+    return [Job("lint", f"lint {tool}", ["tests/lint.sh", tool, build], 600) for tool in ("gcc", "cppcheck", "clang-tidy")]
+
+
 def layers(build):
     return [Job("layers", "layers", ["tests/layers.sh", build], 60)]
 
@@ -74,7 +78,7 @@ def clients(build):
             for p in sorted(glob.glob("tests/clients/test_*.py"))]
 
 
-GROUPS = {"layers": layers, "unit": unit, "fuzz": fuzz, "property": property_test, "oracle": oracle, "mount": mount, "clients": clients}
+GROUPS = {"layers": layers, "lint": lint, "unit": unit, "fuzz": fuzz, "property": property_test, "oracle": oracle, "mount": mount, "clients": clients}
 
 
 def sanitized(build):
