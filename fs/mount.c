@@ -13,6 +13,8 @@
 #include "fs/point.h"
 #include "fs/privileges.h"
 #include "fs/serve.h"
+#include "fs/signals.h"
+#include "fs/unmount.h"
 #include "fs/verbs.h"
 
 #define LEFT_OUT_SHOWN 5 /* steps */
@@ -61,6 +63,7 @@ static int serve_detached(struct serve *s, struct error *err)
 
 	if (child == 0)
 		return serve_run(s, channel, err);
+	signals_release();
 	rc = child < 0 ? child : detach_wait(child, channel, err);
 	if (rc == 0)
 		_exit(VERBS_OK);
@@ -71,9 +74,13 @@ static int serve_detached(struct serve *s, struct error *err)
 static int serve(const struct options *o, const char *point, const struct serve_shown *shown, struct error *err)
 {
 	struct serve *s;
-	int rc = o->dry_run ? 0 : serve_mount(o, point, shown, &s, err);
+	int rc;
 
-	if (rc < 0 || o->dry_run)
+	if (o->dry_run)
+		return 0;
+	signals_hold();
+	rc = serve_mount(o, point, shown, &s, err);
+	if (rc < 0)
 		return rc;
 	rc = o->foreground ? serve_run(s, -1, err) : serve_detached(s, err);
 	serve_free(s);
@@ -140,11 +147,24 @@ static int follow_and_serve(const struct options *o, const char *point, struct e
 	return rc;
 }
 
+/* A daemon that was killed leaves its mount behind; who mounts again wants it away. */
+static int clear_dead(const struct options *o, struct error *err)
+{
+	uint32_t count;
+	int rc = o->dry_run ? 0 : unmount_dead(o->mountpoint, &count, err);
+
+	if (rc == 0 && !o->dry_run && count > 0)
+		fprintf(stderr, "gatherfs mount: warning: cleared the dead mount of a process that is gone\n");
+	return rc;
+}
+
 static int run(struct options *o, struct error *err)
 {
 	const char *point;
 	int rc = check_options(o, err);
 
+	if (rc == 0)
+		rc = clear_dead(o, err);
 	if (rc == 0)
 		rc = fence_set(o, err);
 	if (rc == 0)

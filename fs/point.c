@@ -19,7 +19,7 @@ static int cannot_look(const char *point, int number, struct error *err)
 {
 	if (number == ENOTCONN)
 		return error_set(err, -ENOTCONN, "mount point %s: a mount is there whose process is gone; clear it with "
-				 "`gatherfs umount %s`", point, point);
+				 "`umount -l %s`", point, point);
 	return error_set(err, -number, "mount point %s: %s", point, strerror(number));
 }
 

@@ -21,6 +21,7 @@
 #include "fs/privileges.h"
 #include "fs/refusal.h"
 #include "fs/serve.h"
+#include "fs/signals.h"
 #include "fs/watch.h"
 #include "layout/utf8.h"
 
@@ -324,7 +325,7 @@ static void tell_widening(const struct serve *s)
 
 static int start(struct serve *s, struct error *err)
 {
-	int rc = fuse_set_signal_handlers(s->session) < 0 ? error_set(err, -EIO, "signals cannot be handled") : start_watching(s, err);
+	int rc = signals_take(s->session) < 0 ? error_set(err, -EIO, "signals cannot be handled") : start_watching(s, err);
 
 	if (rc < 0)
 		return rc;

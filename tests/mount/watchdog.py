@@ -20,12 +20,12 @@ def text_of(path):
 
 
 def started_by(pid):
-    """Processes that inherited the mark of the test `pid`."""
+    """Processes that inherited the mark of the test `pid`, or were forked by it."""
     mark, out = f"{MARK}={pid}".encode(), []
     for other in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open(f"/proc/{other}/environ", "rb") as f:
-                if mark in f.read().split(b"\0"):
+            with open(f"/proc/{other}/environ", "rb") as f, open(f"/proc/{other}/stat", encoding="ascii", errors="replace") as stat:
+                if mark in f.read().split(b"\0") or int(stat.read().rsplit(")", 1)[1].split()[1]) == pid:
                     out.append(int(other))
         except OSError:
             pass
@@ -85,6 +85,7 @@ class Watchdog:
         return self
 
     def __exit__(self, *_):
+        os.write(self.rope, b"!")  # closing it would not do: readers that were forked hold it too
         os.close(self.rope)
         if os.waitpid(self.dog, 0)[1] != 0:
             self.notes.seek(0)
