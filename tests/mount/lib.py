@@ -12,7 +12,7 @@ import tempfile
 import time
 import traceback
 
-from mount.watchdog import Watchdog
+from mount import watchdog
 from ref import safefile
 
 PROGRAM = os.path.abspath(os.environ.get("GATHERFS", "build/gatherfs"))
@@ -196,7 +196,7 @@ def on_alarm(*_):
 
 
 def watched(test, tmp):
-    dog = Watchdog(WATCHDOG)
+    dog = watchdog.Watchdog(WATCHDOG)
     signal.alarm(WATCHDOG + 10)  # when the watchdog has told all it sees
     try:
         with dog:
@@ -216,6 +216,7 @@ def run_one(name, test):
         where = traceback.extract_tb(e.__traceback__)
         line = next((f"{os.path.basename(f.filename)}:{f.lineno}" for f in reversed(where) if "/lib.py" not in f.filename), "?")
         print(f"FAIL {name}: {type(e).__name__} at {line}: {e}", flush=True)
+        watchdog.kill_all(watchdog.started_by(os.getpid()))  # a stopped daemon would keep us from deleting what it has mounted
         return False
     finally:
         shutil.rmtree(tmp, ignore_errors=True)

@@ -187,6 +187,14 @@ def test_killed_and_unmounted(tmp):
     lib.need(not lib.mounted(point), "still mounted")
 
 
+def stop(pid):
+    """A signal takes a moment to reach each thread."""
+    def stopped():
+        return all(" T " in lib.read(f"/proc/{pid}/task/{task}/stat").decode(errors="replace") for task in os.listdir(f"/proc/{pid}/task"))
+    os.kill(pid, signal.SIGSTOP)
+    lib.wait_for(stopped, "the daemon to stop")
+
+
 def test_stopped(tmp):
     """A daemon that does not answer keeps nobody else from working: mount and umount say so. When it goes on, so do the readers."""
     model, source = saved(tmp)
@@ -195,7 +203,7 @@ def test_stopped(tmp):
         lib.equal(lib.gatherfs("mount", "-q", source, point)[0], 0, "mount")
         pid, = lib.daemons(point)
         crowd = Crowd(*image(point, model))
-        os.kill(pid, signal.SIGSTOP)
+        stop(pid)
         mount_refused(source, point, parts=["already", "does not answer"])
         said = lib.refused("umount", point, parts=["busy"])
         lib.need(all(f"pid {p}:" in said for p in crowd.pids), f"its readers {crowd.pids} are not named: {said}")

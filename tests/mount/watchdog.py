@@ -49,6 +49,14 @@ def stacks(pid):
     return "\n".join(out)
 
 
+def kill_all(pids):
+    for p in pids:
+        try:
+            os.kill(p, signal.SIGKILL)
+        except OSError:
+            pass  # it has ended
+
+
 def bark(pid, out):
     others = [p for p in started_by(pid) if p not in (pid, os.getpid())]
     for p in [pid, *others]:
@@ -57,11 +65,7 @@ def bark(pid, out):
         except OSError:
             pass  # it has ended
     out.flush()
-    for p in others:
-        try:
-            os.kill(p, signal.SIGKILL)
-        except OSError:
-            pass
+    kill_all(others)
 
 
 class Watchdog:
@@ -85,7 +89,10 @@ class Watchdog:
         return self
 
     def __exit__(self, *_):
-        os.write(self.rope, b"!")  # closing it would not do: readers that were forked hold it too
+        try:
+            os.write(self.rope, b"!")  # closing it would not do: readers that were forked hold it too
+        except BrokenPipeError:
+            pass  # the dog has barked and gone
         os.close(self.rope)
         if os.waitpid(self.dog, 0)[1] != 0:
             self.notes.seek(0)
