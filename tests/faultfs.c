@@ -250,7 +250,7 @@ static int fs_read(const char *path, char *buf, size_t size, off_t offset, struc
 	fate = begin_read(f, path, size, offset);
 	if (fate.delay_us)
 		usleep((useconds_t)fate.delay_us);
-	n = fate.eio ? -EIO : pread((int)fi->fh, buf, fate.cut ? size / 2 : size, offset);
+	n = fate.eio ? -EIO : pread((int)fi->fh, buf, fate.cut ? (size + 1) / 2 : size, offset);
 	if (n < 0 && !fate.eio)
 		n = -errno;
 	end_read(f);
