@@ -242,6 +242,7 @@ def test_readers_fork_and_exec(tmp):
             for _ in range(8):
                 pid = os.fork()
                 if pid == 0:
+                    reader.sink = os.memfd_create("of this child")
                     ok = all(way(reader, at, 8192) == want[at:at + 8192] for way in readers.WAYS[:2] for at in range(0, len(want) - 8192, 8192))
                     os._exit(0 if ok else 1)
                 children.append(pid)
