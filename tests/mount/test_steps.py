@@ -79,8 +79,9 @@ def test_junk_is_stepped_over(tmp):
     for junk in ("rank_0/net_rank_0-1_20.safetensors.tmp", "rank_0/.tmpAbCdEf", "rank_0/tmpqqq", "rank_0/meta.json", "rank_1/notes.txt",
                  "rank_x/net_rank_0-9_9.safetensors", "ranks/a", "rank_2.txt", "note"):
         lib.write(f"{source}/{junk}", "junk")
-    os.makedirs(f"{source}/rank_0/net_rank_0-1_30.safetensors")
     shows(source, 1)
+    os.makedirs(f"{source}/rank_0/net_rank_0-1_30.safetensors")  # no save leaves that
+    lib.refused_mount(source, parts=["net_rank_0-1_30.safetensors", "directory"])
 
 
 if __name__ == "__main__":
