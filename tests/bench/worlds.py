@@ -35,10 +35,12 @@ def listed(point):
 
 def touch_everything(point):
     """Reads one page in each GiB of every weights file at the root, or of every rank's."""
-    for folder, _, names in os.walk(point):
+    for folder, folders, names in os.walk(point):
+        folders[:] = [name for name in folders if name not in ("tensors", ".gatherfs")]
         for name in names:
-            if name.endswith(".safetensors") and "/tensors" not in folder:
+            if name.endswith(".safetensors"):
                 with open(os.path.join(folder, name), "rb", buffering=0) as f:
+                    os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
                     for at in range(0, os.fstat(f.fileno()).st_size, STEP):
                         os.pread(f.fileno(), 4096, at)
 
@@ -72,7 +74,7 @@ def header_reads(program, folder, cache):
                                    f"{folder}/checkpoint", point, "-o", ",".join(options_of(folder, "unified", cache))],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         mounts.wait_for(lambda: os.path.ismount(point) or tracer.poll() is not None, "the mount")
-        mounts.run(program, "umount", point)
+        mounts.wait_for(lambda: subprocess.run([program, "umount", point], stderr=subprocess.DEVNULL).returncode == 0, "the mount to be idle")
         tracer.wait(mounts.TIMEOUT)
         return len(re.findall(r"^\d+ +p?read(?:64)?\(\d+<[^>]*/rank_\d+/", log.read(), re.M))
 
@@ -96,9 +98,10 @@ def measure(program, data, worlds=TARGETS, rounds=3, warm=False):
 
 def main():
     program, data, *worlds = sys.argv[1:]
+    rounds = int(os.environ.get("ROUNDS", "3"))
     print(f"{'world':14} {'view':12} {'index':5} {'s':>7} {'target':>7} {'MiB ls':>7} {'read':>7} {'target':>7} {'header reads':>12}")
     for world in worlds or TARGETS:
-        for row in measure(program, data, [world]) + measure(program, data, [world], warm=True):
+        for row in measure(program, data, [world], rounds) + measure(program, data, [world], rounds, warm=True):
             print(f"{row['world']:14} {row['view']:12} {'warm' if row['warm'] else 'cold':5} {row['seconds']:7.3f} {row['seconds_target']:7} "
                   f"{row['listed_mib']:7.1f} {row['read_mib']:7.1f} {row['mib_target']:7} {row['header_reads'] if row['header_reads'] is not None else '':>12}",
                   flush=True)
