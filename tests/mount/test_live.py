@@ -371,10 +371,11 @@ def test_temporary_files(tmp):
         for rank in ALL:
             for n in (".tmpAbCdEf", "tmpx1y2z3", training.name(rank, 2) + ".tmp", "." + training.name(rank, 2)):
                 lib.write(f"{source}/rank_{rank}/{n}", training.blob(2, rank))
-        os.makedirs(f"{source}/rank_0/{training.name(0, 3)}")
-        time.sleep(1)
+        os.makedirs(f"{source}/rank_0/{training.name(0, 3)}")  # no save leaves that
+        lib.wait_for(lambda: state(root, "1_3")[0], "the folder to be seen")
+        lib.need(state(root, "1_3")[0] != "shown" and training.name(0, 3) in state(root, "1_3")[1], f"{state(root, '1_3')}")
         lib.equal(set(os.listdir(root)), {".gatherfs", "latest", "1_1"}, "names in the root")
-        lib.equal([s["name"] for s in status(root)["steps"]], ["1_1"], "steps")
+        lib.equal([s["name"] for s in status(root)["steps"]], ["1_3", "1_1"], "steps")
 
 
 def test_uncounted_and_twice(tmp):
