@@ -12,6 +12,7 @@
 
 #include "fs/header.h"
 #include "fs/headers.h"
+#include "fs/patience.h"
 #include "fs/pool.h"
 #include "fs/shared.h"
 #include "layout/step.h"
@@ -223,17 +224,32 @@ static void end(struct reading *r)
 	free(r);
 }
 
+/* The file whose turn it is. */
+static const char *at_hand(void *arg)
+{
+	struct reading *r = arg;
+	uint64_t turn;
+
+	pthread_mutex_lock(&r->lock);
+	turn = r->turn;
+	pthread_mutex_unlock(&r->lock);
+	return turn < r->work->count ? r->work->paths[turn] : NULL;
+}
+
 int headers_read(const struct headers_work *work, struct error *err)
 {
 	struct reading *r = begin(work);
 	uint32_t processors = pool_processors();
 	struct pool_work pool = { .count = work->count, .threads = processors > THREADS_MIN ? processors : THREADS_MIN, .task = task,
 				  .arg = r, .state_new = room_new, .state_free = room_free };
+	struct patience *patience;
 	int code;
 
 	if (!r)
 		return error_nomem(err);
+	patience = patience_begin(at_hand, r);
 	code = r->shared ? pool_run(&pool, err) : error_nomem(err);
+	patience_end(patience);
 	if (r->code < 0) { /* the pool knows only that it ended */
 		code = r->code;
 		*err = r->err;
