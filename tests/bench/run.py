@@ -20,13 +20,13 @@ import exports
 import figures
 import loaders
 import make_checkpoint
-import mounting
 import mounts
 import names
 import readers
 import reading
+import worlds
 
-GROUPS = (reading, readers, cold, mounting, names, loaders, exports)  # each has SCENARIOS and measure(bench, name), which gives rows
+GROUPS = (reading, readers, cold, worlds, names, loaders, exports)  # each has SCENARIOS and measure(bench, name), which gives rows
 
 
 class Bench:

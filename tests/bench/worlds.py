@@ -2,23 +2,39 @@
 """Checkpoints of many ranks and parameters: seconds from starting the mount to the end of its first listing, and the daemon's own memory,
 then and after a part of every tensor was read.
 
-Counted too: how often a source was read while mounting (strace, if it is there). By itself: worlds.py PROGRAM DATA [WORLD...]
+Counted too: how often a source was read while mounting.
 """
 import os
 import re
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
+from dataclasses import dataclass
 
 import make_world
 import mounts
+from figures import Row
 
-TARGETS = {  # world: (seconds with a cold index, seconds with the index, MiB)
-    "small": (0.1, 0.03, 16), "moe": (2, 0.2, 128), "moe-crc": (2, 0.2, 128), "thousand": (3, 0.3, 192), "four-thousand": (12, 1, 512),
+
+@dataclass
+class Scenario:
+    world: str   # of make_world
+    label: str
+    cold: float  # most seconds without an index
+    warm: float  # with one
+    memory: int  # MiB
+
+
+SCENARIOS = {
+    "world-small": Scenario("small", "8 ranks x 2,000", 0.1, 0.03, 16),
+    "world-moe": Scenario("moe", "64 ranks x 20,000", 2, 0.2, 128),
+    "world-moe-crc": Scenario("moe-crc", "64 ranks x 20,000, no two headers equal", 2, 0.2, 128),
+    "world-thousand": Scenario("thousand", "1,024 ranks x 4,500, 16 stages", 3, 0.3, 192),
+    "world-four-thousand": Scenario("four-thousand", "4,096 ranks x 4,500, 16 stages", 12, 1, 512),
 }
+ROUNDS = 5
 VIEWS = {"unified": [], "to=same": ["to=same"], "to=STRATEGY": ["to="]}  # "to=" alone: of the world's own strategy, as a file
 STEP = 1 << 30  # bytes between two reads of one file
 
@@ -79,33 +95,22 @@ def header_reads(program, folder, cache):
         return len(re.findall(r"^\d+ +p?read(?:64)?\(\d+<[^>]*/rank_\d+/", log.read(), re.M))
 
 
-def measure(program, data, worlds=TARGETS, rounds=3, warm=False):
-    """A row (a dict) for each world and view."""
+def measure(bench, name):
+    s = SCENARIOS[name]
+    folder = make_world.ensure(bench.data, s.world)
     rows = []
-    for world in worlds:
-        folder = make_world.ensure(data, world)
-        with tempfile.TemporaryDirectory(prefix="gatherfs-bench-") as cache:
-            for view in VIEWS:
-                if warm:
-                    mounted(program, folder, view, cache)
-                runs = [mounted(program, folder, view, cache if warm else None) for _ in range(rounds)]
-                rows.append({"world": world, "view": view, "warm": warm, "seconds": statistics.median(r[0] for r in runs),
-                             "seconds_target": TARGETS[world][1 if warm else 0], "listed_mib": max(r[1] for r in runs),
-                             "read_mib": max(r[2] for r in runs), "mib_target": TARGETS[world][2],
-                             "header_reads": header_reads(program, folder, cache if warm else None) if view == "unified" else None})
+    with tempfile.TemporaryDirectory(prefix="gatherfs-bench-") as cache:
+        for view in VIEWS:
+            mounted(bench.program, folder, view, cache)  # fills the index, and the page cache for both
+            for where, index, target in ((None, "read", s.cold), (cache, "known", s.warm)):
+                rows += rows_of(s, f"{s.label}, {view}, headers {index}", target, [mounted(bench.program, folder, view, where) for _ in range(ROUNDS)])
+                if view == "unified" and shutil.which("strace"):
+                    rows[-2].figures["reads"] = header_reads(bench.program, folder, where)
     return rows
 
 
-def main():
-    program, data, *worlds = sys.argv[1:]
-    rounds = int(os.environ.get("ROUNDS", "3"))
-    print(f"{'world':14} {'view':12} {'index':5} {'s':>7} {'target':>7} {'MiB ls':>7} {'read':>7} {'target':>7} {'header reads':>12}")
-    for world in worlds or TARGETS:
-        for row in measure(program, data, [world], rounds) + measure(program, data, [world], rounds, warm=True):
-            print(f"{row['world']:14} {row['view']:12} {'warm' if row['warm'] else 'cold':5} {row['seconds']:7.3f} {row['seconds_target']:7} "
-                  f"{row['listed_mib']:7.1f} {row['read_mib']:7.1f} {row['mib_target']:7} {row['header_reads'] if row['header_reads'] is not None else '':>12}",
-                  flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def rows_of(s, label, target, runs):
+    seconds, listed_mib, read_mib = zip(*runs)
+    return [Row("mounting to the first listing, s", label, {"median": statistics.median(seconds), "least": min(seconds), "most": max(seconds)},
+                "median", target, True, {"seconds": seconds}),
+            Row("memory of the daemon then, MiB", label, {"listed": max(listed_mib), "read": max(read_mib)}, "read", s.memory, True)]
