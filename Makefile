@@ -26,7 +26,7 @@ FAULTS := $(B)/tests/faultfs
 CALLS  := $(addprefix $(B)/tests/,folders readonly readside)
 FUZZ   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all programs unit check test demo asan bench check-layers fuzz fuzzers lint flags install uninstall clean help setup setup-clients debian network fuse
+.PHONY: all programs unit check test demo asan tsan soak bench check-layers fuzz fuzzers lint flags install uninstall clean help setup setup-clients debian network fuse
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -89,6 +89,7 @@ $(B)/tests/%: tests/%.c $(B)/libfs.a $(B)/liblayout.a
 ##@ Testing (each installs what is missing first)
 ASAN_B      := build/asan
 ASAN_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+TSAN_B      := build/tsan
 SUB          = $(MAKE) --no-print-directory -s -j$(shell nproc)
 RUN         := .venv/check/bin/python tests/run.py --build
 
@@ -99,11 +100,21 @@ check: setup ## what to run at every commit: modules, layers, the property test,
 test: setup setup-clients ## everything: check, the same under sanitizers, and the real clients
 	@$(SUB) programs
 	@$(SUB) programs B=$(ASAN_B) CFLAGS="$(ASAN_CFLAGS)"
-	@$(RUN) $(B) layers lint unit fuzz property oracle mount clients --asan $(ASAN_B)
+	@$(SUB) all $(TSAN_B)/tests/faultfs B=$(TSAN_B) CFLAGS="-O1 -g -fsanitize=thread"
+	@$(RUN) $(B) layers lint unit fuzz property oracle mount soak clients --asan $(ASAN_B) --tsan $(TSAN_B)
 
 asan: setup ## the suite (without the clients) under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(SUB) programs B=$(ASAN_B) CFLAGS="$(ASAN_CFLAGS)"
 	@$(RUN) $(B) --asan $(ASAN_B)
+
+tsan: setup ## the mount tests in which threads meet, and a soak, with the daemon under ThreadSanitizer
+	@$(SUB) all $(TSAN_B)/tests/faultfs B=$(TSAN_B) CFLAGS="-O1 -g -fsanitize=thread"
+	@$(RUN) $(B) --tsan $(TSAN_B)
+
+SOAK_SECONDS ?= 600
+soak: setup ## 32 processes read, compare and are killed while sources and daemons are too: SOAK_SECONDS=600, SOAK_B=build/tsan after make tsan
+	@$(if $(SOAK_B),,$(SUB) all)
+	@SOAK_SECONDS=$(SOAK_SECONDS) $(RUN) $(or $(SOAK_B),$(B)) soak -v
 
 demo: setup ## mount the small real checkpoint of tests/, load it with safetensors, and show that the values are right
 	@$(SUB) all

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the tests: groups of programs, a few at a time, one line a group, and at the end `N passed, N failed`.
 
-usage: run.py --build DIR [GROUP...] [--asan DIR] [-v]
+usage: run.py --build DIR [GROUP...] [--asan DIR] [--tsan DIR] [-v]
 
-Groups: layers lint unit fuzz property oracle mount clients. --asan DIR adds the suite again with what was built in DIR under sanitizers.
+Groups: layers lint unit fuzz property oracle mount soak clients. --asan DIR adds the suite again with what was built in DIR under sanitizers,
+--tsan DIR the mount tests in which threads meet, under ThreadSanitizer. SOAK_SECONDS is how long each soak takes (60).
 A test program prints a line "ok NAME" or "FAIL NAME: why" for each test; Criterion's programs print their own synthesis. A
 program that prints neither, ends badly without a FAIL, hangs, leaves a mount behind, or makes a sanitizer report, is a failed
 test too: nothing is skipped silently.
@@ -73,20 +74,36 @@ def mount(build):
     return [Job("mount", os.path.basename(p), python(p), 120, {"GATHERFS": f"{build}/gatherfs"}) for p in sorted(glob.glob("tests/mount/test_*.py"))]
 
 
+def soak(build):
+    seconds = int(os.environ.get("SOAK_SECONDS", "60"))
+    env = {"SANITIZED": "1"} if os.path.basename(build) in ("asan", "tsan") else {}
+    return [Job("soak", "soak", python("tests/mount/soak.py", str(seconds)), seconds + 300, {"GATHERFS": f"{build}/gatherfs", **env})]
+
+
 def clients(build):
     return [Job("clients", os.path.basename(p), [PYTHON["clients"], p], 900, {"GATHERFS": f"{build}/gatherfs", "WATCHDOG": "300"})
             for p in sorted(glob.glob("tests/clients/test_*.py"))]
 
 
-GROUPS = {"layers": layers, "lint": lint, "unit": unit, "fuzz": fuzz, "property": property_test, "oracle": oracle, "mount": mount, "clients": clients}
+GROUPS = {"layers": layers, "lint": lint, "unit": unit, "fuzz": fuzz, "property": property_test, "oracle": oracle, "mount": mount, "soak": soak, "clients": clients}
+THREADS = ("cold", "faults", "faults_daemon", "faults_io", "live", "nodes", "reads", "umount")  # the mount tests in which threads meet
 
 
 def sanitized(build):
     """The suite once more, with reports of every process, the daemons included, going to files that run_job() looks for."""
-    jobs = [job for group in (unit, fuzz, property_test, oracle, mount) for job in group(build)]
+    jobs = [job for group in (unit, fuzz, property_test, oracle, mount, soak) for job in group(build)]
     for job in jobs:
         job.group, job.timeout = f"{job.group} (asan)", job.timeout * SLOW
         job.env = {**job.env, "SANITIZED": "1", "LAYOUTS": os.environ.get("LAYOUTS", "15000")}
+    return jobs
+
+
+def threaded(build):
+    """The mount tests that have something for ThreadSanitizer, and a soak."""
+    jobs = [job for job in mount(build) if job.name[5:-3] in THREADS] + soak(build)
+    for job in jobs:
+        job.group, job.timeout = f"{job.group} (tsan)", job.timeout * SLOW
+        job.env = {**job.env, "SANITIZED": "1"}
     return jobs
 
 
@@ -102,7 +119,8 @@ def left_mounts(folder):
 def environment(job, folder):
     asan = f"abort_on_error=1:suppressions={ROOT}/tests/asan.supp:log_path={folder}/report" if job.env.get("SANITIZED") else ""
     return {**os.environ, "TMPDIR": folder, "XDG_CACHE_HOME": f"{folder}/cache", "PYTHONPATH": f"{ROOT}/tests", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
-            "LSAN_OPTIONS": f"suppressions={ROOT}/tests/lsan.supp:print_suppressions=0", "ASAN_OPTIONS": asan, "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={folder}/report" if asan else "", **job.env}
+            "LSAN_OPTIONS": f"suppressions={ROOT}/tests/lsan.supp:print_suppressions=0", "ASAN_OPTIONS": asan, "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={folder}/report" if asan else "",
+            "TSAN_OPTIONS": f"log_path={folder}/report" if asan else "", **job.env}
 
 
 def execute(job, folder):
@@ -193,17 +211,19 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--build", default="build")
     ap.add_argument("--asan")
+    ap.add_argument("--tsan")
     ap.add_argument("-v", action="store_true", help="a line for each program too")
     ap.add_argument("group", nargs="*")
     a = ap.parse_args()
-    refusal = cannot_mount(f"{a.asan or a.build}/gatherfs") if a.asan or {"oracle", "mount", "clients"} & set(a.group) else None
+    refusal = cannot_mount(f"{a.asan or a.tsan or a.build}/gatherfs") if a.asan or a.tsan or {"oracle", "mount", "soak", "clients"} & set(a.group) else None
     if refusal:
         print(f"nothing can be mounted here, so no test was run: {refusal}\n0 passed, 1 failed")
         return 1
-    jobs = [job for group in a.group for job in GROUPS[group](a.build)] + (sanitized(a.asan) if a.asan else [])
+    jobs = [job for group in a.group for job in GROUPS[group](a.build)] + (sanitized(a.asan) if a.asan else []) + \
+        (threaded(a.tsan) if a.tsan else [])
     passed = failed = 0
     for name in dict.fromkeys(job.group for job in jobs):
-        workers = 1 if name.startswith(("property", "clients")) else os.cpu_count()
+        workers = 1 if name.startswith(("property", "soak", "clients")) else os.cpu_count()
         p, f = run_group(name, [job for job in jobs if job.group == name], workers, a.v)
         passed, failed = passed + p, failed + f
     for group in a.group:
