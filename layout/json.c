@@ -9,6 +9,7 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -246,4 +247,26 @@ bool json_number(const json *v, double *out)
 {
 	*out = v->valuedouble;
 	return cJSON_IsNumber(v);
+}
+
+/* The tree has doubles only: where they lose digits it is "about", and of 1.0 and 1e3 the value alone would look like a whole number. */
+static void number_found(const json *v, char text[JSON_FOUND])
+{
+	double n = v->valuedouble;
+	bool looks_whole = v->type & NOT_WHOLE && n == floor(n);
+
+	snprintf(text, JSON_FOUND, "%s%.17g%s", fabs(n) >= 0x1p53 ? "about " : "", n, looks_whole ? " with a fraction or an exponent" : "");
+}
+
+const char *json_found(const json *v, char text[JSON_FOUND])
+{
+	if (cJSON_IsNumber(v))
+		number_found(v, text);
+	else if (cJSON_IsString(v))
+		snprintf(text, JSON_FOUND, "\"%.64s\"%s", v->valuestring, strlen(v->valuestring) > 64 ? "..." : "");
+	else if (cJSON_IsArray(v))
+		snprintf(text, JSON_FOUND, "an array of %llu", (unsigned long long)json_count(v));
+	else
+		snprintf(text, JSON_FOUND, "%s", cJSON_IsObject(v) ? "an object" : cJSON_IsNull(v) ? "null" : cJSON_IsTrue(v) ? "true" : "false");
+	return text;
 }

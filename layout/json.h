@@ -13,6 +13,7 @@
 #include "layout/error.h"
 
 #define JSON_DEPTH 32
+#define JSON_FOUND 96 /* bytes for json_found() */
 
 struct json_doc;          /* owns a tree */
 typedef struct cJSON json; /* a value inside a tree; walk it with the functions below */
@@ -52,5 +53,8 @@ bool json_i32(const json *v, int32_t *out);
 
 /* Any number. */
 bool json_number(const json *v, double *out);
+
+/* What `v` is, for the "found ..." of a message: -2, 2.5, "text" (cut when long), null, an array of 3, an object. */
+const char *json_found(const json *v, char text[JSON_FOUND]);
 
 #endif

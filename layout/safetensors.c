@@ -72,9 +72,10 @@ static int check_utf8(struct bytes header, struct error *err)
 static int read_dtype(struct parse *p, struct safetensors_entry *e, const json *v)
 {
 	const char *name = json_string(v);
+	char found[JSON_FOUND];
 
 	if (!name)
-		return refuse(p, e->name, "dtype: expected a string (InvalidHeaderDeserialization)");
+		return refuse(p, e->name, "dtype: expected a string, found %s (InvalidHeaderDeserialization)", json_found(v, found));
 	if (!dtype_parse(name, &e->dtype))
 		return refuse(p, e->name, "dtype: \"%.64s\" is not known (InvalidHeaderDeserialization)", name);
 	return 0;
@@ -83,9 +84,10 @@ static int read_dtype(struct parse *p, struct safetensors_entry *e, const json *
 static int read_shape(struct parse *p, struct safetensors_entry *e, const json *v)
 {
 	uint64_t axes = json_count(v), a = 0;
+	char found[JSON_FOUND];
 
 	if (!json_is_array(v))
-		return refuse(p, e->name, "shape: expected an array (InvalidHeaderDeserialization)");
+		return refuse(p, e->name, "shape: expected an array, found %s (InvalidHeaderDeserialization)", json_found(v, found));
 	if (axes > BOX_AXES)
 		return refuse(p, e->name, "shape: %llu axes, but %d are the most", (ull)axes, BOX_AXES);
 
@@ -95,8 +97,8 @@ static int read_shape(struct parse *p, struct safetensors_entry *e, const json *
 		return error_nomem(p->err);
 	for (const json *n = json_first(v); n; n = json_next(n), a++)
 		if (!json_u64(n, &shape[a]))
-			return refuse(p, e->name, "shape: axis %llu: expected a whole number from 0 to 2^53 - 1 (InvalidHeaderDeserialization)",
-				      (ull)a);
+			return refuse(p, e->name, "shape: axis %llu: expected a whole number from 0 to 2^53 - 1, found %s "
+				      "(InvalidHeaderDeserialization)", (ull)a, json_found(n, found));
 	e->shape = shape;
 	e->axes = (uint32_t)axes;
 	return 0;
@@ -104,11 +106,17 @@ static int read_shape(struct parse *p, struct safetensors_entry *e, const json *
 
 static int read_offsets(struct parse *p, struct safetensors_entry *e, const json *v)
 {
-	const json *begin = json_is_array(v) ? json_first(v) : NULL, *end = begin ? json_next(begin) : NULL;
+	const json *begin = json_is_array(v) ? json_first(v) : NULL, *end = begin ? json_next(begin) : NULL, *wrong = NULL;
+	char found[JSON_FOUND];
 
-	if (!end || json_next(end) || !json_u64(begin, &e->begin) || !json_u64(end, &e->end))
-		return refuse(p, e->name, "data_offsets: expected two whole numbers from 0 to 2^53 - 1 (InvalidHeaderDeserialization)");
-	return 0;
+	if (!end || json_next(end))
+		wrong = v;
+	else if (!json_u64(begin, &e->begin))
+		wrong = begin;
+	else if (!json_u64(end, &e->end))
+		wrong = end;
+	return wrong ? refuse(p, e->name, "data_offsets: expected two whole numbers from 0 to 2^53 - 1, found %s (InvalidHeaderDeserialization)",
+			      json_found(wrong, found)) : 0;
 }
 
 static const struct field {
@@ -129,12 +137,13 @@ static const struct field *find_field(const char *name)
 static int read_entry(struct parse *p, const json *v)
 {
 	struct safetensors_entry *e = &p->entries[p->count++];
+	char found[JSON_FOUND];
 
 	e->name = arena_strndup(p->arena, json_key(v), strlen(json_key(v)));
 	if (!e->name)
 		return error_nomem(p->err);
 	if (!json_is_object(v))
-		return refuse(p, e->name, "expected an object (InvalidHeaderDeserialization)");
+		return refuse(p, e->name, "expected an object, found %s (InvalidHeaderDeserialization)", json_found(v, found));
 	for (const json *m = json_first(v); m; m = json_next(m)) {
 		const struct field *f = find_field(json_key(m));
 		int r = f ? f->read(p, e, m) :
@@ -151,8 +160,11 @@ static int read_entry(struct parse *p, const json *v)
 
 static int read_meta(struct parse *p, const json *v)
 {
+	char found[JSON_FOUND];
+
 	if (!json_is_object(v))
-		return error_set(p->err, -EINVAL, "header: " META ": expected an object (InvalidHeaderDeserialization)");
+		return error_set(p->err, -EINVAL, "header: " META ": expected an object, found %s (InvalidHeaderDeserialization)",
+				 json_found(v, found));
 	p->meta = arena_alloc(p->arena, json_count(v), sizeof(*p->meta));
 	if (!p->meta)
 		return error_nomem(p->err);
@@ -160,8 +172,8 @@ static int read_meta(struct parse *p, const json *v)
 		const char *key = json_key(m), *value = json_string(m);
 
 		if (!value)
-			return error_set(p->err, -EINVAL, "header: " META ": the value of \"%.512s\" is not a string (InvalidHeaderDeserialization)",
-					 key);
+			return error_set(p->err, -EINVAL, "header: " META ": the value of \"%.512s\": expected a string, found %s "
+					 "(InvalidHeaderDeserialization)", key, json_found(m, found));
 		key = arena_strndup(p->arena, key, strlen(key));
 		value = arena_strndup(p->arena, value, strlen(value));
 		if (!key || !value)
