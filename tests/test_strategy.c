@@ -1,27 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parsing, uniting, finding and writing strategies: files that MindSpore's compiler wrote, files made by hand, and damage.
+ * Parsing, uniting, finding and writing strategies: files that MindSpore's compiler wrote, and files made by hand.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "layout/strategy.h"
-#include "tests/wire.h"
-
-#define REAL "tests/oracle/real_strategies/"
-#define CASES "tests/oracle/cases/"
+#include "tests/strategies.h"
 
 static struct error err;
 
 #define LAYS(...) (const struct lay[]){ __VA_ARGS__, { 0 } }
-
-static void says(const char *const *parts)
-{
-	for (; *parts; parts++)
-		cr_assert_not_null(strstr(err.msg, *parts), "\"%s\" is not in: %s", *parts, err.msg);
-}
-
-#define SAYS(...) says((const char *const[]){ __VA_ARGS__, NULL })
 
 static int parse(struct arena *arena, struct wire w, const char *path, struct strategy_file *out)
 {
@@ -39,78 +27,11 @@ static struct strategy_file good(struct arena *arena, struct wire w, const char 
 	return file;
 }
 
-static struct strategy_file real(struct arena *arena, const char *path)
-{
-	size_t len, n = strlen(path);
-	uint8_t *all = wire_read(path, &len);
-	struct bytes bytes = { .ptr = all, .len = len };
-	struct strategy_file file;
-	bool json = strcmp(path + n - 5, ".json") == 0;
-
-	cr_assert_not_null(all, "%s", path);
-	cr_assert_eq((json ? strategy_parse_json : strategy_parse_pb)(bytes, arena, &file, &err), 0, "%s: %s", path, err.msg);
-	free(all); /* nothing may point into it */
-	file.path = path;
-	return file;
-}
-
-static struct strategy *unite(struct arena *arena, const struct strategy_file *files, uint64_t count)
-{
-	struct strategy *s;
-
-	cr_assert_eq(strategy_unite(files, count, arena, &s, &err), 0, "%s", err.msg);
-	return s;
-}
-
 static void refuse(struct arena *arena, const struct strategy_file *files, uint64_t count)
 {
 	struct strategy *s;
 
 	cr_assert_eq(strategy_unite(files, count, arena, &s, &err), -EINVAL);
-}
-
-static const struct layout *only(const struct strategy *s, const char *name)
-{
-	uint64_t count;
-	const struct strategy_entry *e = strategy_find(s, name, &count);
-
-	cr_assert(e && count == 1, "%s", name);
-	return e->layout;
-}
-
-/* "dev|lists of positions, from the left|step|size|cuts" of a layout. */
-static const char *text(const struct layout *l)
-{
-	static char out[256];
-	const uint32_t *map = l->map;
-	size_t at = 0;
-
-	for (uint32_t i = 0; i < l->matrix_axes; i++)
-		at += (size_t)sprintf(out + at, "%s%u", i ? "," : "", l->matrix[i]);
-	at += (size_t)sprintf(out + at, l->nested ? "|nested " : "|");
-	for (uint32_t a = 0; a < l->axes; a++) {
-		at += (size_t)sprintf(out + at, "(");
-		for (uint32_t i = 0; i < l->map_len[a]; i++)
-			at += (size_t)sprintf(out + at, i ? ",%u" : "%u", *map++);
-		at += (size_t)sprintf(out + at, ")");
-	}
-	at += (size_t)sprintf(out + at, "|%d|%d|", l->opt_step, l->opt_size);
-	for (uint32_t a = 0; a < l->axes; a++)
-		at += (size_t)sprintf(out + at, "%s%u", a ? "," : "", l->grid.cuts[a]);
-	return out;
-}
-
-static void same(const struct strategy *a, const struct strategy *b)
-{
-	cr_assert(a->count == b->count && a->stages == b->stages && a->per_stage == b->per_stage);
-	for (uint64_t i = 0; i < a->count; i++) {
-		char one[256];
-
-		cr_assert_str_eq(a->entries[i].name, b->entries[i].name);
-		cr_assert_eq(a->entries[i].stage, b->entries[i].stage);
-		strcpy(one, text(a->entries[i].layout));
-		cr_assert_str_eq(one, text(b->entries[i].layout), "%s", a->entries[i].name);
-	}
 }
 
 Test(strategy, layouts)
@@ -137,7 +58,7 @@ Test(strategy, layouts)
 		struct strategy_file f = good(arena, wire_file(2, 3, LAYS(table[i].lay)), "a");
 
 		cr_assert(f.count == 1 && f.entries[0].stage == 3 && !f.merged);
-		cr_assert_str_eq(text(f.entries[0].layout), table[i].want, "layout %zu: %s", i, text(f.entries[0].layout));
+		cr_assert_str_eq(strategies_text(f.entries[0].layout), table[i].want, "layout %zu: %s", i, strategies_text(f.entries[0].layout));
 		arena_free(arena);
 	}
 }
@@ -257,26 +178,26 @@ Test(strategy, merged_or_not)
 Test(strategy, real_files)
 {
 	struct arena *arena = arena_new();
-	struct strategy_file files[2] = { real(arena, REAL "layout_opt.ckpt") };
-	struct strategy *s = unite(arena, files, 1);
+	struct strategy_file files[2] = { strategies_read(arena, REAL "layout_opt.ckpt") };
+	struct strategy *s = strategies_unite(arena, files, 1);
 
 	cr_assert(s->count == 12 && s->stages == 1 && s->per_stage == 8);
-	cr_assert_str_eq(text(only(s, "net.b")), "2,2,2|nested (1,2)|4|-1|8");
-	cr_assert_str_eq(text(only(s, "net.w")), "2,2,2|()(2)|2|-1|4,2");
-	cr_assert_str_eq(text(only(s, "moment2.net.w2")), "2,2,2|nested (1,2)()|4|-1|8,1");
-	cr_assert_eq(only(s, "net.w2"), only(s, "moment2.net.w2"), "equal layouts must be one object");
+	cr_assert_str_eq(strategies_text(strategies_only(s, "net.b")), "2,2,2|nested (1,2)|4|-1|8");
+	cr_assert_str_eq(strategies_text(strategies_only(s, "net.w")), "2,2,2|()(2)|2|-1|4,2");
+	cr_assert_str_eq(strategies_text(strategies_only(s, "moment2.net.w2")), "2,2,2|nested (1,2)()|4|-1|8,1");
+	cr_assert_eq(strategies_only(s, "net.w2"), strategies_only(s, "moment2.net.w2"), "equal layouts must be one object");
 
-	files[0] = real(arena, REAL "moe_mp2.ckpt");
-	s = unite(arena, files, 1);
+	files[0] = strategies_read(arena, REAL "moe_mp2.ckpt");
+	s = strategies_unite(arena, files, 1);
 	cr_assert(s->count == 6 && s->per_stage == 8);
-	cr_assert_str_eq(text(only(s, "m.w")), "4,2|(0)()(1)|0|0|4,1,2");
-	cr_assert_str_eq(text(only(s, "moment1.m.w4")), "2,2,2|(0)()(1)()|0|0|2,1,2,1");
+	cr_assert_str_eq(strategies_text(strategies_only(s, "m.w")), "4,2|(0)()(1)|0|0|4,1,2");
+	cr_assert_str_eq(strategies_text(strategies_only(s, "moment1.m.w4")), "2,2,2|(0)()(1)()|0|0|2,1,2,1");
 
-	files[0] = real(arena, REAL "stack_pp2_opt2_stage1.ckpt");
-	files[1] = real(arena, REAL "stack_pp2_opt2_stage0.ckpt");
-	s = unite(arena, files, 2);
+	files[0] = strategies_read(arena, REAL "stack_pp2_opt2_stage1.ckpt");
+	files[1] = strategies_read(arena, REAL "stack_pp2_opt2_stage0.ckpt");
+	s = strategies_unite(arena, files, 2);
 	cr_assert(s->count == 84 && s->stages == 2 && s->per_stage == 4);
-	cr_assert_str_eq(text(only(s, "moment2.net.blocks.0.g")), "2,2|()|1|2|2");
+	cr_assert_str_eq(strategies_text(strategies_only(s, "moment2.net.blocks.0.g")), "2,2|()|1|2|2");
 	cr_assert_eq(strategy_find(s, "net.blocks.2.w2", &(uint64_t){ 0 })->stage, 1);
 	arena_free(arena);
 }
@@ -284,8 +205,8 @@ Test(strategy, real_files)
 Test(strategy, every_parameter_is_found)
 {
 	struct arena *arena = arena_new();
-	struct strategy_file file = real(arena, REAL "stack_dp2mp4.ckpt");
-	struct strategy *s = unite(arena, &file, 1);
+	struct strategy_file file = strategies_read(arena, REAL "stack_dp2mp4.ckpt");
+	struct strategy *s = strategies_unite(arena, &file, 1);
 	uint64_t count;
 
 	cr_assert_eq(file.count, 63);
@@ -309,14 +230,14 @@ Test(strategy, shared_parameters)
 		good(arena, wire_file(2, 0, LAYS({ "emb", "2", "0", 0, 0 }, { "a", "2", "0", 0, 0 })), "zero"),
 		good(arena, wire_file(2, 1, LAYS({ "b", "2", "0", 0, 0 })), "one"),
 	};
-	struct strategy *s = unite(arena, files, 3);
+	struct strategy *s = strategies_unite(arena, files, 3);
 	uint64_t count;
 	const struct strategy_entry *e = strategy_find(s, "emb", &count);
 
 	cr_assert(s->stages == 3 && s->per_stage == 2 && s->count == 5);
 	cr_assert(e && count == 2 && e[0].stage == 0 && e[1].stage == 2);
 	cr_assert_neq(e[0].layout, e[1].layout);
-	cr_assert_eq(e[0].layout, only(s, "b"));
+	cr_assert_eq(e[0].layout, strategies_only(s, "b"));
 	arena_free(arena);
 }
 
@@ -329,12 +250,12 @@ Test(strategy, files_of_one_stage_in_any_order_and_form)
 		good(arena, wire_file(2, 1, LAYS({ "c", "2,2", "1,0;", 0, 0 })), "rank_4"),
 		good(arena, wire_file(1, 0, LAYS({ "1-c", "2,2", "1,0;", 0, 0 }, { "0-b", "4", "-1", 1, -1 }, { "0-a", "4", "0", 0, 0 })), "merged"),
 	};
-	struct strategy *all = unite(arena, files, 4);
+	struct strategy *all = strategies_unite(arena, files, 4);
 
 	cr_assert(all->count == 3 && all->stages == 2 && all->per_stage == 4);
-	same(all, unite(arena, files + 1, 2));
-	same(all, unite(arena, files + 3, 1));
-	same(all, unite(arena, files + 2, 2)); /* a merged file and a rank file of one stage */
+	strategies_same(all, strategies_unite(arena, files + 1, 2));
+	strategies_same(all, strategies_unite(arena, files + 3, 1));
+	strategies_same(all, strategies_unite(arena, files + 2, 2)); /* a merged file and a rank file of one stage */
 	arena_free(arena);
 }
 
@@ -398,19 +319,6 @@ Test(strategy, sets_that_cannot_be_united)
 	arena_free(arena);
 }
 
-/* What is written is a merged file, and says the same as what was read. */
-static void write_again(struct arena *arena, const struct strategy *s)
-{
-	struct strategy_file file;
-	struct bytes out;
-
-	cr_assert_eq(strategy_write(s, arena, &out, &err), 0, "%s", err.msg);
-	cr_assert_eq(strategy_parse_pb(out, arena, &file, &err), 0, "%s", err.msg);
-	file.path = "written";
-	cr_assert(file.merged);
-	same(s, unite(arena, &file, 1));
-}
-
 Test(strategy, written_and_read_again)
 {
 	static const char *const paths[] = {
@@ -422,172 +330,9 @@ Test(strategy, written_and_read_again)
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
 		struct arena *arena = arena_new();
-		struct strategy_file file = real(arena, paths[i]);
+		struct strategy_file file = strategies_read(arena, paths[i]);
 
-		write_again(arena, unite(arena, &file, 1));
+		strategies_write_again(arena, strategies_unite(arena, &file, 1));
 		arena_free(arena);
 	}
-}
-
-Test(strategy, json_files)
-{
-	struct arena *arena = arena_new();
-	struct strategy_file files[] = { real(arena, CASES "json_strategy/strategy/src/ckpt_strategy_rank_0.json"),
-					 real(arena, CASES "json_strategy/strategy/src_merged.json") };
-	struct strategy *s = unite(arena, files, 2);
-
-	cr_assert(!files[0].merged && files[1].merged && files[0].count == 15 && s->count == 15);
-	cr_assert(s->stages == 1 && s->per_stage == 4);
-	cr_assert_str_eq(text(only(s, "model.layers.0.attn.wo.weight")), "2,2|()(1)|2|-1|2,2");
-	cr_assert_str_eq(text(only(s, "model.layers.0.norm.gain")), "2,2|()|1|-1|4");
-	same(s, unite(arena, files, 1));
-	same(s, unite(arena, files + 1, 1));
-	arena_free(arena);
-}
-
-#define HEAD "{\"current_stage\": 2, \"parallel_strategy_item\": {\"op\": {\"stage\": 0}}, \"parallel_layout_item\": "
-#define NUMBERS "\"opt_weight_shard_step\": 0, \"opt_weight_shard_size\": 0"
-#define LISTS "\"dev_matrix\": [2], \"tensor_map\": [0]"
-
-Test(strategy, json_files_that_are_wrong)
-{
-	static const struct {
-		const char *text, *says[2];
-	} table[] = {
-		{ "", { "is empty" } },
-		{ "{\"parallel_strategy_item\": {", { "byte" } },
-		{ "[]", { "no object" } },
-		{ "{\"current_stage\": 2}", { "is empty", "parallel_strategy_item" } },
-		{ "{\"parallel_strategy_item\": {}, \"parallel_layout_item\": {}}", { "is empty", "parallel_strategy_item" } },
-		{ "{\"parallel_strategy_item\": {\"op\": {\"stage\": 0}}}", { "is empty", "parallel_layout_item" } },
-		{ HEAD "{}}", { "is empty", "parallel_layout_item" } },
-		{ HEAD "[]}", { "parallel_layout_item", "no object" } },
-		{ HEAD "{\"net.w\": 5}}", { "\"net.w\"", "no object" } },
-		{ HEAD "{\"net.w\": {\"tensor_map\": [0], " NUMBERS "}}}", { "\"net.w\"", "dev_matrix is missing" } },
-		{ HEAD "{\"net.w\": {\"dev_matrix\": [2], " NUMBERS "}}}", { "\"net.w\"", "tensor_map is missing" } },
-		{ HEAD "{\"net.w\": {\"dev_matrix\": 2, \"tensor_map\": [0], " NUMBERS "}}}", { "\"net.w\"", "dev_matrix is no list" } },
-		{ HEAD "{\"net.w\": {\"dev_matrix\": [], \"tensor_map\": [0], " NUMBERS "}}}", { "\"net.w\"", "dev_matrix" } },
-		{ HEAD "{\"net.w\": {\"dev_matrix\": [2, \"2\"], \"tensor_map\": [0], " NUMBERS "}}}", { "\"net.w\"", "dev_matrix: entry 1" } },
-		{ HEAD "{\"net.w\": {\"dev_matrix\": [2.0], \"tensor_map\": [0], " NUMBERS "}}}", { "\"net.w\"", "dev_matrix: entry 0" } },
-		{ HEAD "{\"net.w\": {\"dev_matrix\": [4294967296], \"tensor_map\": [0], " NUMBERS "}}}", { "\"net.w\"", "dev_matrix: entry 0" } },
-		{ HEAD "{\"net.w\": {\"dev_matrix\": [2], \"tensor_map\": [[0], [-1]], " NUMBERS "}}}", { "\"net.w\"", "tensor_map: entry 0" } },
-		{ HEAD "{\"net.w\": {\"dev_matrix\": [2], \"tensor_map\": [1], " NUMBERS "}}}", { "\"net.w\"", "tensor_map: entry 1" } },
-		{ HEAD "{\"net.w\": {" LISTS ", \"opt_weight_shard_step\": 0}}}", { "\"net.w\"", "opt_weight_shard_size is missing" } },
-		{ HEAD "{\"net.w\": {" LISTS ", \"opt_weight_shard_step\": \"0\", \"opt_weight_shard_size\": 0}}}",
-		  { "\"net.w\"", "opt_weight_shard_step is no whole number" } },
-		{ HEAD "{\"net.w\": {" LISTS ", " NUMBERS "}, \"net.w\": {" LISTS ", " NUMBERS "}}}", { "net.w", "twice" } },
-		{ HEAD "{\"\": {" LISTS ", " NUMBERS "}}}", { "name is empty" } },
-		{ "{\"parallel_strategy_item\": {\"op\": {}}, \"parallel_layout_item\": {\"w\": {}}}", { "\"op\"", "stage is missing" } },
-		{ "{\"parallel_strategy_item\": {\"op\": {\"stage\": -1}}, \"parallel_layout_item\": {\"w\": {" LISTS ", " NUMBERS "}}}", { "stage is -1" } },
-		{ "{\"parallel_strategy_item\": {\"op\": 0}, \"parallel_layout_item\": {\"w\": {}}}", { "\"op\"", "no object" } },
-		{ "{\"current_stage\": [], \"parallel_strategy_item\": {\"op\": {\"stage\": 0}}, \"parallel_layout_item\": {}}", { "current_stage" } },
-	};
-
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
-		struct bytes text = { .ptr = (const uint8_t *)table[i].text, .len = strlen(table[i].text) };
-		struct arena *arena = arena_new();
-		struct strategy_file f;
-
-		cr_assert_eq(strategy_parse_json(text, arena, &f, &err), -EINVAL, "text %zu", i);
-		SAYS(table[i].says[0], table[i].says[1] ? table[i].says[1] : "");
-		arena_free(arena);
-	}
-}
-
-Test(strategy, json_lists_that_are_too_long)
-{
-	struct arena *arena = arena_new();
-	struct wire w = { .len = 0 };
-	struct strategy_file f;
-
-	w.len += (size_t)sprintf((char *)w.b, HEAD "{\"net.w\": {\"dev_matrix\": [2");
-	for (int i = 0; i < 64; i++)
-		w.len += (size_t)sprintf((char *)w.b + w.len, ", 1");
-	w.len += (size_t)sprintf((char *)w.b + w.len, "], \"tensor_map\": [0], " NUMBERS "}}}");
-	cr_assert_eq(strategy_parse_json(wire_bytes(&w), arena, &f, &err), -EINVAL);
-	SAYS("\"net.w\"", "dev_matrix", "more than 64");
-	arena_free(arena);
-}
-
-Test(strategy, json_unknown_fields_are_ignored)
-{
-	static const char json[] = HEAD "{\"net.w\": {" LISTS ", " NUMBERS ", \"field\": [\"?\"], \"more\": {}}}, \"more\": null}";
-	struct arena *arena = arena_new();
-	struct strategy_file f;
-
-	cr_assert_eq(strategy_parse_json((struct bytes){ (const uint8_t *)json, sizeof(json) - 1 }, arena, &f, &err), 0, "%s", err.msg);
-	cr_assert(f.count == 1 && f.entries[0].stage == 0);
-	cr_assert_str_eq(text(f.entries[0].layout), "2|(0)|0|0|2");
-	arena_free(arena);
-}
-
-/* A copy that ends where the bytes end, so that a sanitizer sees a read behind them. */
-static int parse_copy(const uint8_t *ptr, size_t len, struct arena *arena, struct strategy_file *f)
-{
-	uint8_t *copy = malloc(len ? len : 1);
-	int code;
-
-	memcpy(copy, ptr, len);
-	code = strategy_parse_pb((struct bytes){ .ptr = copy, .len = len }, arena, f, &err);
-	free(copy);
-	return code;
-}
-
-/* A file that was cut off parses only where a parameter ends: as many times as there are parameters, the whole file included. */
-Test(strategy, cut_off_anywhere)
-{
-	static const char *const paths[] = { REAL "layout_opt.ckpt", REAL "moe_mp2.ckpt", REAL "stack_pp2_opt2_stage1.ckpt" };
-
-	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
-		uint64_t accepted = 0, last = 0;
-		size_t len;
-		uint8_t *all = wire_read(paths[i], &len);
-
-		for (size_t n = 0; n <= len; n++) {
-			struct arena *arena = arena_new();
-			struct strategy_file f;
-			int code = parse_copy(all, n, arena, &f);
-
-			cr_assert(code == 0 || (code == -EINVAL && *err.msg), "%s, %zu bytes", paths[i], n);
-			if (code == 0) {
-				cr_assert_eq(f.count, ++accepted, "%s, %zu bytes", paths[i], n);
-				last = n;
-			}
-			arena_free(arena);
-		}
-		cr_assert(last == len && accepted >= 6, "%s", paths[i]);
-		free(all);
-	}
-}
-
-/* Damaged files are refused or understood, never worse. */
-Test(strategy, damaged_anywhere)
-{
-	uint64_t seed = 1, understood = 0;
-	size_t len;
-	uint8_t *all = wire_read(REAL "layout_opt.ckpt", &len);
-
-	for (int i = 0; i < 20000; i++) {
-		struct arena *arena = arena_new();
-		struct strategy_file f;
-		struct strategy *s;
-		uint8_t *bad = malloc(len);
-
-		memcpy(bad, all, len);
-		for (int n = 0; n <= i % 3; n++) {
-			seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-			bad[(seed >> 33) % len] = (uint8_t)(seed >> 25);
-		}
-		if (parse_copy(bad, len, arena, &f) == 0) {
-			f.path = "damaged";
-			if (strategy_unite(&f, 1, arena, &s, &err) == 0) {
-				write_again(arena, s);
-				understood++;
-			}
-		}
-		free(bad);
-		arena_free(arena);
-	}
-	cr_assert(understood > 100 && understood < 20000, "%d", (int)understood);
-	free(all);
 }
