@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Indexes of .ckpt files: every rule with the message of its breach, files cut off and damaged at every byte, and the addresses of
- * tensors in several slices. What real files hold is compared in test_ckpt_files.c.
+ * Indexes of .ckpt files: every rule with the message of its breach, the addresses of tensors in several slices, and sizes. Damage is
+ * in test_ckpt_damage.c; what real files hold is compared in test_ckpt_files.c.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -10,70 +10,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "layout/ckpt.h"
-#include "tests/proto.h"
+#include "tests/ckpts.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* A parameter of one value. */
 #define W(dims, type, content) "1{1'w' 2{" dims " 2'" type "' 3" content "}}"
-
-/* Indexes a copy that ends where its allocation ends, and is gone when this returns. */
-static int index_copy(const uint8_t *ptr, size_t len, struct arena *arena, struct ckpt *out, struct error *err)
-{
-	uint8_t *copy = malloc(len + !len);
-
-	memcpy(copy, ptr, len);
-	err->msg[0] = '\0';
-
-	int r = ckpt_index((struct bytes){ copy, len }, arena, out, err);
-
-	memset(copy, 0xee, len); /* nothing may point into it */
-	free(copy);
-	return r;
-}
-
-static int index_text(const char *text, struct arena *arena, struct ckpt *out, struct error *err)
-{
-	struct proto p = proto_text(text);
-	int r = index_copy(p.ptr, p.len, arena, out, err);
-
-	free(p.ptr);
-	return r;
-}
-
-/* What ckpt.h promises of every index. */
-static void check_promises(const struct ckpt *c, uint64_t file_size)
-{
-	uint64_t at = 0, splice = 0;
-
-	cr_assert_eq(c->st.data_start, 0);
-	cr_assert_leq(c->crc_len, file_size);
-	for (uint64_t i = 0; i < c->st.count; i++) {
-		const struct safetensors_entry *e = &c->st.entries[i];
-		uint64_t n = 1, bytes;
-
-		for (uint32_t a = 0; a < e->axes; a++)
-			cr_assert(bytes_mul(n, e->shape[a], &n));
-		cr_assert(dtype_bytes(e->dtype, n, &bytes));
-		cr_assert_eq(e->end - e->begin, bytes);
-		cr_assert_geq(e->begin, at, "%s", e->name);
-		at = e->end;
-		if (e->begin <= file_size) {
-			cr_assert_leq(e->end, file_size);
-			continue;
-		}
-		cr_assert_eq(e->begin % CKPT_GAP, 0);
-		cr_assert_geq(e->begin - (i && c->st.entries[i - 1].begin > file_size ? c->st.entries[i - 1].end : file_size), CKPT_GAP);
-		for (uint64_t a = e->begin; a < e->end; a += c->splices[splice++].len) {
-			cr_assert_lt(splice, c->splice_count);
-			cr_assert_eq(c->splices[splice].logical, a);
-			cr_assert_gt(c->splices[splice].len, 0);
-			cr_assert_leq(c->splices[splice].physical + c->splices[splice].len, c->crc_len);
-		}
-	}
-	cr_assert_eq(splice, c->splice_count);
-}
 
 Test(ckpt, refuses)
 {
@@ -182,7 +124,7 @@ Test(ckpt, refuses)
 		struct ckpt c;
 		struct error err;
 
-		cr_assert_eq(index_text(cases[i].text, arena, &c, &err), -EINVAL, "case %zu, \"%s\", is taken", i, cases[i].text);
+		cr_assert_eq(ckpts_index_text(cases[i].text, arena, &c, &err), -EINVAL, "case %zu, \"%s\", is taken", i, cases[i].text);
 		cr_expect_str_eq(err.msg, cases[i].message, "case %zu, \"%s\": %s", i, cases[i].text, err.msg);
 		arena_free(arena);
 	}
@@ -251,13 +193,13 @@ Test(ckpt, takes)
 		struct error err;
 		struct ckpt c;
 		char text[1000];
-		int r = index_text(cases[i].text, arena, &c, &err);
+		int r = ckpts_index_text(cases[i].text, arena, &c, &err);
 
 		cr_assert_eq(r, cases[i].what ? 0 : -EINVAL, "case %zu: %s", i, err.msg);
 		if (cases[i].what) {
 			describe(&c, text);
 			cr_expect_str_eq(text, cases[i].what, "case %zu: %s", i, text);
-			check_promises(&c, 1000);
+			ckpts_check(&c, 1000);
 		}
 		arena_free(arena);
 	}
@@ -277,7 +219,7 @@ Test(ckpt, reasons_and_metadata)
 		{ "i", "saved again later in the file, and the last one counts" },
 	};
 
-	cr_assert_eq(index_text("1{1's' 2{1=0 2'str' 3*4}} 1{1'm' 3{}} 1{1'__metadata__' 2{2'Int4' 3'a'}}"
+	cr_assert_eq(ckpts_index_text("1{1's' 2{1=0 2'str' 3*4}} 1{1'm' 3{}} 1{1'__metadata__' 2{2'Int4' 3'a'}}"
 				"1{1'c' 2{2'Complex128' 3*16}} 1{1'h' 2{2'HiFloat8' 3'a'}}"
 				"1{1'i' 2{2'Int4' 3'a'}} 1{1'j' 2{1=2 2'Int4' 3'ab'}} 1{1'i' 2{2'Int8' 3'a'}} 1{1'k' 2{2'Int4' 3'a'}}",
 				arena, &c, &err), 0, "%s", err.msg);
@@ -301,124 +243,10 @@ Test(ckpt, long_names)
 	struct error err;
 	struct ckpt c;
 
-	cr_assert_eq(index_text("1{1*5000 2{2'Int8' 3''}}", arena, &c, &err), -EINVAL);
+	cr_assert_eq(ckpts_index_text("1{1*5000 2{2'Int8' 3''}}", arena, &c, &err), -EINVAL);
 	cr_assert_not_null(strstr(err.msg, "xxx...\": tensor_content: 0 bytes, but dims [] of Int8 take 1"));
-	cr_assert_eq(index_text("1{1*5000 2{2'Int8' 3'a'}}", arena, &c, &err), 0);
+	cr_assert_eq(ckpts_index_text("1{1*5000 2{2'Int8' 3'a'}}", arena, &c, &err), 0);
 	cr_assert_eq(strlen(c.st.entries[0].name), 5000);
-	arena_free(arena);
-}
-
-/* Two parameters in slices, one alone, and the checksum of all. */
-static struct proto sample(void)
-{
-	struct proto p = proto_text("1{1'a' 2{1=300 2'UInt8' 3*200}} 1{1'a' 2{1=300 2'UInt8' 3*100}} 1{1'net.bias' 2{1=1 1=5 2'Float16' 3*10}}"
-				    "1{1's' 2{1=0 2'str' 3*8}} 1{1'b' 2{1=6 2'Int64' 3*24}} 1{1'b' 2{1=6 2'Int64' 3*24}}");
-
-	proto_add(&p, "crc_num\0\0\0\0\0\0\x12\x34\x56\x78", 17);
-	return p;
-}
-
-/* True when a parameter ends at byte `len` of the sample; the lengths are counted by walking over the outermost fields. */
-static bool ends_parameter(const struct proto *p, size_t len)
-{
-	static const bool last_slice[] = { false, true, true, true, false, true };
-	size_t at = 0;
-
-	for (size_t i = 0; i < COUNT(last_slice); i++) {
-		size_t n = p->ptr[at + 1];
-
-		at += n < 128 ? 2 + n : 3 + (n & 127) + 128 * (size_t)p->ptr[at + 2];
-		if (at == len)
-			return last_slice[i];
-	}
-	return false;
-}
-
-Test(ckpt, cut_off_anywhere)
-{
-	struct proto p = sample();
-	size_t good = 0;
-
-	for (size_t len = 0; len < p.len; len++) {
-		struct arena *arena = arena_new();
-		struct ckpt c;
-		struct error err;
-		int r = index_copy(p.ptr, len, arena, &c, &err);
-
-		cr_assert_eq(r, ends_parameter(&p, len) ? 0 : -EINVAL, "%zu bytes: %s", len, err.msg);
-		cr_assert(r == 0 || err.msg[0]);
-		if (r == 0)
-			check_promises(&c, len);
-		good += r == 0;
-		arena_free(arena);
-	}
-	cr_assert_eq(good, 4);
-	free(p.ptr);
-}
-
-/* Where the file ends inside of a parameter, that is named. */
-Test(ckpt, cut_off_names_the_parameter)
-{
-	struct proto p = proto_text("1{1'first' 2{2'Int8' 3'a'}} 1{1'net.weight' 2{1=100 2'UInt8' 3*100}}");
-	struct arena *arena = arena_new();
-	struct error err;
-	struct ckpt c;
-
-	cr_assert_eq(index_copy(p.ptr, p.len - 40, arena, &c, &err), -EINVAL);
-	cr_assert_str_eq(err.msg, "parameter \"net.weight\": tensor_content: ends 40 byte(s) too early (cut off, damaged or no .ckpt file)");
-	cr_assert_eq(index_copy(p.ptr, p.len - 102, arena, &c, &err), -EINVAL);
-	cr_assert_str_eq(err.msg, "parameter \"net.weight\": tensor: ends 102 byte(s) too early (cut off, damaged or no .ckpt file)");
-	arena_free(arena);
-	free(p.ptr);
-}
-
-Test(ckpt, damaged_anywhere)
-{
-	struct proto p = sample();
-
-	for (size_t at = 0; at < p.len; at++) {
-		uint8_t was = p.ptr[at];
-
-		for (unsigned value = 0; value < 256; value++) {
-			struct arena *arena = arena_new();
-			struct ckpt c;
-			struct error err;
-
-			p.ptr[at] = (uint8_t)value;
-			if (index_copy(p.ptr, p.len, arena, &c, &err) == 0)
-				check_promises(&c, p.len);
-			else
-				cr_assert(err.msg[0]);
-			arena_free(arena);
-		}
-		p.ptr[at] = was;
-	}
-	free(p.ptr);
-}
-
-Test(ckpt, checksum)
-{
-	static const uint8_t check[] = "1{1'w' 2{2'Int8' 3'a'}}";
-	struct proto p = proto_text((const char *)check);
-	struct arena *arena = arena_new();
-	struct error err;
-	struct ckpt c;
-
-	cr_assert_eq(index_copy(p.ptr, p.len, arena, &c, &err), 0);
-	cr_assert(!c.has_crc);
-	cr_assert_eq(c.crc_len, p.len);
-	cr_assert_eq(ckpt_verify((struct bytes){ p.ptr, p.len }, &c, &err), -ENODATA);
-	free(p.ptr);
-
-	p = sample();
-	cr_assert_eq(index_copy(p.ptr, p.len, arena, &c, &err), 0, "%s", err.msg);
-	cr_assert(c.has_crc);
-	cr_assert_eq(c.crc, 0x12345678);
-	cr_assert_eq(c.crc_len, p.len - 17);
-	cr_assert_eq(ckpt_verify((struct bytes){ p.ptr, p.len }, &c, &err), -EINVAL);
-	cr_assert(strncmp(err.msg, "crc_num: the file says 12345678, but its bytes make ", 52) == 0, "%s", err.msg);
-	cr_assert_eq(ckpt_verify((struct bytes){ p.ptr, 10 }, &c, &err), -EINVAL);
-	free(p.ptr);
 	arena_free(arena);
 }
 
@@ -459,7 +287,7 @@ Test(ckpt, contents_stay_untouched)
 	}
 	cr_assert_eq(mprotect(file + at - 17 - (at - 17) % page, page, PROT_READ), 0); /* where the checksum would be */
 	cr_assert_eq(ckpt_index((struct bytes){ file, at }, arena, &c, &err), 0, "%s", err.msg);
-	check_promises(&c, at);
+	ckpts_check(&c, at);
 	cr_assert_eq(c.st.count, 3);
 	cr_assert_eq(c.splice_count, 4);
 	cr_assert_lt(arena_size(arena), 1 << 20);
@@ -484,7 +312,7 @@ Test(ckpt, many_values)
 	}
 	cr_assert_eq(ckpt_index((struct bytes){ p.ptr, at - each }, arena, &c, &err), 0, "%s", err.msg);
 	cr_assert_eq(c.st.count, CKPT_VALUES_MAX);
-	check_promises(&c, at);
+	ckpts_check(&c, at);
 	cr_assert_eq(ckpt_index((struct bytes){ p.ptr, at }, arena, &c, &err), -EINVAL);
 	cr_assert_str_eq(err.msg, "more than 1048576 values");
 	arena_free(arena);
