@@ -1,32 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is JSON and what is not, by tables; random trees that are written here and must be found again; hostile sizes. */
+/* What is JSON and what is not, by tables, and hostile sizes. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "layout/json.h"
 #include "layout/text.h"
+#include "tests/json_text.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define MANY     UINT64_C(100000000)
-#define LIT(s)   (s), sizeof(s) - 1
-
-/* Parses a copy that ends where its allocation ends, so that a sanitizer sees every byte read behind it. */
-static int parse(const char *text, size_t len, uint64_t max_values, struct json_doc **doc, struct error *err)
-{
-	uint8_t *copy = malloc(len + !len);
-
-	memcpy(copy, text, len);
-	*doc = NULL;
-	err->msg[0] = '\0';
-
-	int r = json_parse((struct bytes){ copy, len }, max_values, doc, err);
-
-	free(copy);
-	return r;
-}
+#define LIT(s) (s), sizeof(s) - 1
 
 static const struct {
 	const char *text;
@@ -118,7 +102,7 @@ Test(json, good_texts)
 		struct json_doc *doc;
 		struct error err;
 
-		cr_assert_eq(parse(good[i].text, good[i].len, MANY, &doc, &err), 0, "%s: %s", good[i].text, err.msg);
+		cr_assert_eq(json_text_parse(good[i].text, good[i].len, JSON_TEXT_MANY, &doc, &err), 0, "%s: %s", good[i].text, err.msg);
 		cr_assert_not_null(json_root(doc));
 		json_free(doc);
 	}
@@ -130,7 +114,7 @@ Test(json, bad_texts)
 		struct json_doc *doc;
 		struct error err;
 
-		cr_assert_eq(parse(bad[i].text, bad[i].len, MANY, &doc, &err), -EINVAL, "case %zu: %s", i, bad[i].text);
+		cr_assert_eq(json_text_parse(bad[i].text, bad[i].len, JSON_TEXT_MANY, &doc, &err), -EINVAL, "case %zu: %s", i, bad[i].text);
 		cr_assert_str_eq(err.msg, bad[i].message, "case %zu: %s", i, bad[i].text);
 		cr_assert_null(doc);
 	}
@@ -146,7 +130,7 @@ Test(json, cut_texts)
 		struct json_doc *doc;
 		struct error err;
 
-		cr_assert_eq(parse(text, len, MANY, &doc, &err), len == sizeof(text) - 1 ? 0 : -EINVAL, "%zu bytes", len);
+		cr_assert_eq(json_text_parse(text, len, JSON_TEXT_MANY, &doc, &err), len == sizeof(text) - 1 ? 0 : -EINVAL, "%zu bytes", len);
 		json_free(doc);
 	}
 }
@@ -174,7 +158,7 @@ Test(json, whole_numbers)
 		uint64_t u = 0;
 		int32_t n = 0;
 
-		cr_assert_eq(parse(cases[i].text, strlen(cases[i].text), 10, &doc, &err), 0, "%s: %s", cases[i].text, err.msg);
+		cr_assert_eq(json_text_parse(cases[i].text, strlen(cases[i].text), 10, &doc, &err), 0, "%s: %s", cases[i].text, err.msg);
 		cr_assert_eq(json_u64(json_root(doc), &u), cases[i].u64, "%s", cases[i].text);
 		cr_assert_eq(u, cases[i].u, "%s", cases[i].text);
 		cr_assert_eq(json_i32(json_root(doc), &n), cases[i].i32, "%s", cases[i].text);
@@ -195,7 +179,7 @@ Test(json, numbers_are_told_apart_in_their_places)
 	int32_t i;
 	char got[9] = { 0 };
 
-	cr_assert_eq(parse(text, sizeof(text) - 1, MANY, &doc, &err), 0, "%s", err.msg);
+	cr_assert_eq(json_text_parse(text, sizeof(text) - 1, JSON_TEXT_MANY, &doc, &err), 0, "%s", err.msg);
 	m = json_first(json_root(doc));
 	got[0] = json_u64(m, &u) ? 'w' : 'f';
 	m = json_next(m);
@@ -223,9 +207,9 @@ Test(json, the_limit_of_values)
 	struct json_doc *doc;
 	struct error err;
 
-	cr_assert_eq(parse(text, sizeof(text) - 1, 6, &doc, &err), 0);
+	cr_assert_eq(json_text_parse(text, sizeof(text) - 1, 6, &doc, &err), 0);
 	json_free(doc);
-	cr_assert_eq(parse(text, sizeof(text) - 1, 5, &doc, &err), -E2BIG);
+	cr_assert_eq(json_text_parse(text, sizeof(text) - 1, 5, &doc, &err), -E2BIG);
 	cr_assert_str_eq(err.msg, "byte 18: more than 5 values");
 }
 
@@ -238,11 +222,11 @@ Test(json, a_million_levels)
 
 	memset(text, '[', len);
 	memset(text + len, ']', len);
-	cr_assert_eq(parse(text, 2 * len, MANY, &doc, &err), -EINVAL);
+	cr_assert_eq(json_text_parse(text, 2 * len, JSON_TEXT_MANY, &doc, &err), -EINVAL);
 	cr_assert_str_eq(err.msg, "byte 32: nested too deeply");
 	for (size_t i = 0; i < 2 * len - 6; i += 5)
 		memcpy(text + i, "{\"a\":", 5);
-	cr_assert_eq(parse(text, 2 * len, MANY, &doc, &err), -EINVAL);
+	cr_assert_eq(json_text_parse(text, 2 * len, JSON_TEXT_MANY, &doc, &err), -EINVAL);
 	cr_assert_str_eq(err.msg, "byte 160: nested too deeply");
 	free(text);
 }
@@ -267,7 +251,7 @@ static int parse_keys(uint64_t count, uint64_t twin, double *seconds, struct err
 	text_add(&text, "}");
 	start = now();
 
-	int r = json_parse((struct bytes){ (const uint8_t *)text.ptr, text.len }, MANY, &doc, err);
+	int r = json_parse((struct bytes){ (const uint8_t *)text.ptr, text.len }, JSON_TEXT_MANY, &doc, err);
 
 	*seconds = now() - start;
 	if (r == 0)
@@ -292,163 +276,4 @@ Test(json, a_million_keys_in_linear_time)
 		for (uint64_t twin = 0; twin + 1 < n; twin++)
 			cr_assert_eq(parse_keys(n, twin, &few, &err), -EINVAL, "%d keys, twin %d", (int)n, (int)twin);
 	}
-}
-
-static uint64_t draw(uint64_t *seed, uint64_t below)
-{
-	*seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (*seed >> 33) % below;
-}
-
-static void blanks(struct text *text, uint64_t *seed)
-{
-	for (uint64_t n = draw(seed, 6); n > 3; n--)
-		text_pad(text, " \n\r\t"[draw(seed, 4)], 1);
-}
-
-/* A random string and, in `plain`, what it means. */
-static void write_string(struct text *text, char *plain, uint64_t *seed)
-{
-	static const char *const units[][2] = {
-		{ "a", "a" }, { "9", "9" }, { ".", "." }, { "{", "{" }, { ",", "," }, { "\\\"", "\"" }, { "\\\\", "\\" }, { "\\/", "/" }, { "\\n", "\n" },
-		{ "\\u0041", "A" }, { "\\u00E9", "\xc3\xa9" }, { "\xc3\xa9", "\xc3\xa9" }, { "\xe6\x9d\x83", "\xe6\x9d\x83" },
-		{ "\\ud83d\\uDE00", "\xf0\x9f\x98\x80" }, { "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" }, { "\\u0001", "\x01" },
-	};
-
-	*plain = 0;
-	text_add(text, "\"");
-	for (uint64_t n = draw(seed, 8); n > 0; n--) {
-		uint64_t u = draw(seed, COUNT(units));
-
-		text_add(text, "%s", units[u][0]);
-		strcat(plain, units[u][1]);
-	}
-	text_add(text, "\"");
-}
-
-/* The tree in the order of the text, a line a value: what was written, and what was found. Whole numbers below 2^53 are marked. */
-static void write_value(struct text *text, struct text *log, uint64_t *seed, uint32_t depth)
-{
-	char plain[64];
-	uint64_t kind = draw(seed, depth ? 7 : 5), n = draw(seed, 1000000) * draw(seed, 10000000);
-
-	switch (kind) {
-	case 0:
-		text_add(text, "%llu", (unsigned long long)n);
-		text_add(log, "whole %llu\n", (unsigned long long)n);
-		return;
-	case 1:
-		text_add(text, "-%llu%s", (unsigned long long)n, draw(seed, 2) ? ".0" : draw(seed, 2) ? "e1" : "");
-		text_add(log, "other\n");
-		return;
-	case 2:
-		text_add(text, "%llu%s", (unsigned long long)n, draw(seed, 2) ? ".0" : "E+2");
-		text_add(log, "other\n");
-		return;
-	case 3:
-		text_add(text, "%s", (const char *const[]){ "true", "false", "null" }[draw(seed, 3)]);
-		text_add(log, "other\n");
-		return;
-	case 4:
-		write_string(text, plain, seed);
-		text_add(log, "string %s\n", plain);
-		return;
-	}
-	n = draw(seed, 12);
-	text_add(text, kind == 5 ? "[" : "{");
-	text_add(log, kind == 5 ? "array %d\n" : "object %d\n", (int)n);
-	for (uint64_t i = 0; i < n; i++) {
-		if (i)
-			text_add(text, ",");
-		blanks(text, seed);
-		if (kind == 6) {
-			text_add(text, "\"%d\\u002d", (int)i); /* so that keys differ */
-			text_add(log, "key %d-\n", (int)i);
-			text_add(text, "\"");
-			blanks(text, seed);
-			text_add(text, ":");
-			blanks(text, seed);
-		}
-		write_value(text, log, seed, depth - 1);
-		blanks(text, seed);
-	}
-	if (n == 0)
-		blanks(text, seed);
-	text_add(text, kind == 5 ? "]" : "}");
-}
-
-static void read_value(struct text *log, const json *v, bool member)
-{
-	uint64_t u;
-
-	if (member)
-		text_add(log, "key %s\n", json_key(v));
-	if (json_u64(v, &u))
-		text_add(log, "whole %llu\n", (unsigned long long)u);
-	else if (json_is_string(v))
-		text_add(log, "string %s\n", json_string(v));
-	else if (json_is_array(v) || json_is_object(v))
-		text_add(log, json_is_array(v) ? "array %d\n" : "object %d\n", (int)json_count(v));
-	else
-		text_add(log, "other\n");
-	for (const json *m = json_first(v); m; m = json_next(m)) {
-		cr_assert(!json_is_object(v) || json_get(v, json_key(m)) == m);
-		read_value(log, m, json_is_object(v));
-	}
-}
-
-Test(json, random_trees_are_found_again)
-{
-	for (uint64_t n = 1; n <= 3000; n++) {
-		uint64_t seed = n;
-		struct text text = TEXT_EMPTY, want = TEXT_EMPTY, got = TEXT_EMPTY;
-		struct json_doc *doc;
-		struct error err;
-
-		draw(&seed, 2);
-		write_value(&text, &want, &seed, 1 + (uint32_t)(n % 6));
-		blanks(&text, &seed);
-		cr_assert_eq(parse(text.ptr, text.len, MANY, &doc, &err), 0, "seed %d: %s: %s", (int)n, err.msg, text.ptr);
-		read_value(&got, json_root(doc), false);
-		cr_assert_str_eq(got.ptr, want.ptr, "seed %d: %s", (int)n, text.ptr);
-		json_free(doc);
-		text_free(&text);
-		text_free(&want);
-		text_free(&got);
-	}
-}
-
-/* Texts with a few bytes changed: refused with a message or parsed, and never more than that. */
-Test(json, random_damage)
-{
-	static const char bytes[] = "\"\\{}[]:,0123456789eE+-.utfn \x80\xc3\xe6\xf0\xff\x01";
-	uint64_t refused = 0;
-
-	for (uint64_t n = 1; n <= 20000; n++) {
-		uint64_t seed = n * 7919;
-		struct text text = TEXT_EMPTY, log = TEXT_EMPTY, got = TEXT_EMPTY;
-		struct json_doc *doc;
-		struct error err;
-
-		draw(&seed, 2);
-		write_value(&text, &log, &seed, 3);
-		for (uint64_t i = 1 + draw(&seed, 3); i > 0; i--)
-			text.ptr[draw(&seed, text.len)] = bytes[draw(&seed, sizeof(bytes) - 1)];
-		if (draw(&seed, 4) == 0)
-			text.len = draw(&seed, text.len + 1);
-
-		int r = parse(text.ptr, text.len, MANY, &doc, &err);
-
-		cr_assert(r == 0 || r == -EINVAL, "seed %d: %d", (int)n, r);
-		cr_assert_eq(r < 0, err.msg[0] != 0, "seed %d", (int)n);
-		refused += r < 0;
-		if (r == 0)
-			read_value(&got, json_root(doc), false);
-		json_free(doc);
-		text_free(&text);
-		text_free(&log);
-		text_free(&got);
-	}
-	cr_assert_gt(refused, 5000);
-	cr_assert_lt(refused, 20000);
 }
