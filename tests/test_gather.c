@@ -355,56 +355,6 @@ Test(gather, goes_on_after_an_error)
 	unmake(&good);
 }
 
-Test(gather, what_is_no_source)
-{
-	static const struct {
-		const char *path;
-		int code;
-		const char *says;
-	} cases[] = {
-		{ "/tmp", -EINVAL, "/tmp: expected a regular file, found a directory" },
-		{ "/dev/null", -EINVAL, "/dev/null: expected a regular file, found a device" },
-		{ "/nowhere/at/all", -ENOENT, "/nowhere/at/all: No such file" },
-	};
-	struct sources *sources = source_list_new();
-	char fifo[] = "/tmp/gatherfs-fifo-XXXXXX";
-	struct error err;
-	uint32_t number;
-
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		cr_assert_eq(source_open(sources, cases[i].path, &number, &err), cases[i].code, "%s", err.msg);
-		cr_assert(strstr(err.msg, cases[i].says), "%s", err.msg);
-	}
-	cr_assert_not_null(mkdtemp(fifo));
-	rmdir(fifo);
-	cr_assert_eq(mkfifo(fifo, 0600), 0);
-	cr_assert_eq(source_open(sources, fifo, &number, &err), -EINVAL); /* and not for ever */
-	cr_assert(strstr(err.msg, "found a named pipe"), "%s", err.msg);
-	unlink(fifo);
-	cr_assert_eq(sources->count, 0);
-	source_list_free(sources);
-}
-
-/* One entry for each file, a count, and a bound. */
-Test(gather, problems_are_bounded)
-{
-	struct problems *p = problem_list_new();
-	struct problem got;
-
-	cr_assert_not(problem_get(p, 0, &got));
-	for (uint32_t round = 0; round < 3; round++)
-		for (uint32_t i = 0; i < PROBLEM_MAX + 10; i++)
-			cr_assert_eq(problem_add(p, i, "it broke"), round == 0 && i < PROBLEM_MAX);
-	for (uint32_t i = 0; i < PROBLEM_MAX; i++) {
-		cr_assert(problem_get(p, i, &got));
-		cr_assert(got.source == i && got.count == 3 && got.first && got.last >= got.first);
-		cr_assert_str_eq(got.msg, "it broke");
-	}
-	cr_assert_not(problem_get(p, PROBLEM_MAX, &got));
-	cr_assert_eq(problem_more(p), 30);
-	problem_list_free(p);
-}
-
 /* Rows that come from a mapping: a file cut off before them faults there, and one cut off just behind them still has changed. */
 Test(gather, mapped_source_that_is_cut_off)
 {

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Addresses beyond a source's end, against a copy put together by hand. */
+/* Addresses beyond a source's end, against a copy put together by hand; and what cannot be a source. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs/source.h"
 
 #define SIZE 1000
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static uint8_t content[SIZE];
 
@@ -16,8 +18,6 @@ static uint8_t content[SIZE];
 static const struct ckpt_splice splices[] = {
 	{ 2000, 700, 50 }, { 2050, 10, 1 }, { 2051, 0, 9 }, { 3000, 999, 1 }, { 3001, 500, 100 }, { 3101, 500, 100 },
 };
-
-#define COUNT (sizeof(splices) / sizeof(splices[0]))
 
 static struct sources *open_source(void)
 {
@@ -41,7 +41,7 @@ static int byte_at(uint64_t address)
 {
 	if (address < SIZE)
 		return content[address];
-	for (size_t i = 0; i < COUNT; i++)
+	for (size_t i = 0; i < COUNT(splices); i++)
 		if (address >= splices[i].logical && address < splices[i].logical + splices[i].len)
 			return content[splices[i].physical + (address - splices[i].logical)];
 	return -1;
@@ -66,11 +66,11 @@ static void check_range(const struct source *s, uint64_t at, uint64_t len)
 Test(source, splices)
 {
 	struct sources *s = open_source();
-	struct ckpt_splice copy[COUNT];
+	struct ckpt_splice copy[COUNT(splices)];
 	struct error err;
 
 	memcpy(copy, splices, sizeof(copy));
-	cr_assert_eq(source_splice(s, 0, copy, COUNT, &err), 0);
+	cr_assert_eq(source_splice(s, 0, copy, COUNT(splices), &err), 0);
 	memset(copy, 0xee, sizeof(copy)); /* it has its own */
 	for (uint64_t at = 990; at < 3210; at += at < 1010 || (at > 1990 && at < 2070) || (at > 2990 && at < 3010) || at > 3090 ? 1 : 7)
 		for (uint64_t len = 0; len < 220; len++)
@@ -92,4 +92,34 @@ Test(source, plain)
 	cr_assert_not_null(strstr(err.msg, "ends at byte 1000"), "%s", err.msg);
 	cr_assert_eq(source_read(&s->list[0], SIZE, &byte, 0, &err), 0);
 	source_list_free(s);
+}
+
+Test(source, what_is_no_source)
+{
+	static const struct {
+		const char *path;
+		int code;
+		const char *says;
+	} cases[] = {
+		{ "/tmp", -EINVAL, "/tmp: expected a regular file, found a directory" },
+		{ "/dev/null", -EINVAL, "/dev/null: expected a regular file, found a device" },
+		{ "/nowhere/at/all", -ENOENT, "/nowhere/at/all: No such file" },
+	};
+	struct sources *sources = source_list_new();
+	char fifo[] = "/tmp/gatherfs-fifo-XXXXXX";
+	struct error err;
+	uint32_t number;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		cr_assert_eq(source_open(sources, cases[i].path, &number, &err), cases[i].code, "%s", err.msg);
+		cr_assert(strstr(err.msg, cases[i].says), "%s", err.msg);
+	}
+	cr_assert_not_null(mkdtemp(fifo));
+	rmdir(fifo);
+	cr_assert_eq(mkfifo(fifo, 0600), 0);
+	cr_assert_eq(source_open(sources, fifo, &number, &err), -EINVAL); /* and not for ever */
+	cr_assert(strstr(err.msg, "found a named pipe"), "%s", err.msg);
+	unlink(fifo);
+	cr_assert_eq(sources->count, 0);
+	source_list_free(sources);
 }
