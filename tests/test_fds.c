@@ -107,14 +107,16 @@ static void put(const char *path, char byte)
 
 static struct world make(void)
 {
-	struct world w = { .folder = "/tmp/gatherfs-fds-XXXXXX", .fds = fds_new(24) };
+	char folder[] = "/tmp/gatherfs-fds-XXXXXX";
+	struct world w = { .fds = fds_new(24) };
 	struct error err;
 	uint32_t n;
 
-	cr_assert(mkdtemp(w.folder));
+	cr_assert(mkdtemp(folder));
+	strcpy(w.folder, folder);
 	w.sources = source_list_bounded(w.fds);
 	for (int i = 0; i < FILES; i++) {
-		snprintf(w.path[i], sizeof(w.path[i]), "%s/%d", w.folder, i);
+		snprintf(w.path[i], sizeof(w.path[i]), "%s/%d", folder, i);
 		put(w.path[i], (char)i);
 		cr_assert_eq(source_open(w.sources, w.path[i], &n, &err), 0, "%s", err.msg);
 	}

@@ -37,15 +37,17 @@ static void put(const char *path, const char *json, int extra)
 
 static void make(struct world *w)
 {
+	char folder[] = "/tmp/gatherfs-headers-XXXXXX";
+
+	cr_assert(mkdtemp(folder));
 	memset(w, 0, sizeof(*w));
-	strcpy(w->folder, "/tmp/gatherfs-headers-XXXXXX");
-	cr_assert(mkdtemp(w->folder));
+	strcpy(w->folder, folder);
 	w->sources = source_list_new();
 	w->refuse = FILES;
 	for (int i = 0; i < FILES; i++) {
 		char json[128];
 
-		snprintf(w->text[i], sizeof(w->text[i]), "%s/%d.safetensors", w->folder, i);
+		snprintf(w->text[i], sizeof(w->text[i]), "%s/%d.safetensors", folder, i);
 		w->path[i] = w->text[i];
 		snprintf(json, sizeof(json), HEADER, i % KINDS);
 		put(w->path[i], json, 4);
