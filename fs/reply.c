@@ -9,6 +9,8 @@
 #include "fs/pieces.h"
 #include "fs/reply.h"
 
+#define NO_SOURCE UINT32_MAX /* whose problem it is not */
+
 struct reply {
 	pthread_key_t key; /* of struct buffers */
 	const struct log *log;
@@ -121,6 +123,14 @@ static void reply_pieces(struct reply *r, fuse_req_t req, const struct pieces *p
 		log_error(r->log, "a source that was trusted has changed or cannot be read: from now on every read is checked");
 }
 
+/* Not ENOMEM: a page fault that gets it is made again and again by the kernel, until there is memory, and its reader hangs. */
+static void reply_no_memory(struct reply *r, fuse_req_t req, const struct model *m)
+{
+	if (problem_add(m->problems, NO_SOURCE, "out of memory: a read has failed"))
+		log_error(r->log, "out of memory: a read has failed");
+	fuse_reply_err(req, EIO);
+}
+
 void reply_read(struct reply *r, fuse_req_t req, const struct reply_range *range)
 {
 	const struct image *image = range->image;
@@ -135,7 +145,7 @@ void reply_read(struct reply *r, fuse_req_t req, const struct reply_range *range
 	}
 	b = get_buffers(r, want.len);
 	if (!b) {
-		fuse_reply_err(req, ENOMEM);
+		reply_no_memory(r, req, range->model);
 		return;
 	}
 	want.dst = b->data;
