@@ -11,6 +11,7 @@
 
 #include "fs/cache_dir.h"
 #include "fs/cache_prune.h"
+#include "fs/persist.h"
 
 #define OTHERS_WRITE (S_IWGRP | S_IWOTH)
 
@@ -154,21 +155,6 @@ int cache_dir_read(const struct cache_dir *dir, const char *name, const char *so
 	return code;
 }
 
-static int write_all(int fd, struct bytes b)
-{
-	while (b.len > 0) {
-		ssize_t n = write(fd, b.ptr, b.len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			b.ptr += n;
-			b.len -= (uint64_t)n;
-		}
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 /* Puts a file into a folder under its name once it is on the disk. */
 static int put(int folder, const char *name, mode_t mode, struct bytes file)
 {
@@ -180,7 +166,7 @@ static int put(int folder, const char *name, mode_t mode, struct bytes file)
 	fd = openat(folder, temp, flags, mode);
 	if (fd < 0)
 		return -errno;
-	code = write_all(fd, file);
+	code = persist_bytes(fd, file);
 	close(fd);
 	if (code == 0 && renameat(folder, temp, folder, name) < 0)
 		code = -errno;

@@ -12,23 +12,9 @@
 #include <unistd.h>
 
 #include "fs/options.h"
+#include "fs/persist.h"
 #include "fs/strategies.h"
 #include "fs/verbs.h"
-
-static int write_all(int fd, struct bytes b)
-{
-	while (b.len > 0) {
-		ssize_t n = write(fd, b.ptr, b.len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			b.ptr += n;
-			b.len -= (uint64_t)n;
-		}
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
 
 /* What a new file of everybody's would get: mkstemp() makes it the owner's alone. */
 static mode_t new_mode(void)
@@ -43,7 +29,7 @@ static int write_file(const char *path, struct bytes b, struct arena *arena, str
 {
 	char *temp = arena_printf(arena, "%s.XXXXXX", path);
 	int fd = temp ? mkstemp(temp) : -1;
-	int code = fd < 0 ? -errno : write_all(fd, b);
+	int code = fd < 0 ? -errno : persist_bytes(fd, b);
 
 	if (fd >= 0 && code == 0 && fchmod(fd, new_mode()) < 0)
 		code = -errno;
