@@ -257,12 +257,11 @@ static int try_all(struct loading *ld, const struct iterations *its, struct erro
 	return code;
 }
 
+/* Several SOURCEs do not come here: load_ranks() wants rank folders in each of them. */
 static int check_options(const struct loading *ld, struct error *err)
 {
 	const struct options *o = ld->options;
 
-	if (o->source.count > 1)
-		return error_set(err, -EINVAL, "%s holds iterations: several SOURCEs are the nodes of one training with rank_N folders", ld->source);
 	if (o->strategy.count || o->strategy_none)
 		return error_set(err, -EINVAL, "%s holds iterations: how they are cut is in their metadata.json, so strategy= is of no use", ld->source);
 	return 0;

@@ -42,6 +42,8 @@ STRATEGIES = {
     "a negative matrix": (one(Any([-2], [0, -1])), ["s.ckpt", '"w"', "dev_matrix", "-2"]),
     "a matrix that overflows": (one(Any([1 << 30] * 4, [0, -1])), ["s.ckpt", '"w"', "dev_matrix"]),
     "a world of a billion ranks": (one(Any([1 << 30], [0, -1])), ['"w"']),
+    "stages that are too many ranks together": ({f"{n}.ckpt": pb.encode(i, {n: Any([1 << 24], [0, -1])}) for i, n in enumerate("wv")},
+                                                ["2 stages of 16777216 devices", "over 16777216"]),
     "matrices of different products": ({"s.ckpt": pb.encode(0, {"w": GOOD, "v": Layout([4], [0, -1])})}, ["devices", "2", "4"]),
     "more optimizer shards than replicas": (one(Any([2], [0, -1], 1, 2)), ["s.ckpt", '"w"', "opt_weight_shard_size", "2"]),
     "optimizer shards that do not divide": (one(Any([6], [-1, -1], 1, 4)), ["s.ckpt", '"w"', "opt_weight_shard_size", "4"]),
