@@ -77,7 +77,7 @@ def mount(build):
 def soak(build):
     seconds = int(os.environ.get("SOAK_SECONDS", "60"))
     env = {"SANITIZED": "1"} if os.path.basename(build) in ("asan", "tsan") else {}
-    return [Job("soak", "soak", python("tests/mount/soak.py", str(seconds)), seconds + 300, {"GATHERFS": f"{build}/gatherfs", **env})]
+    return [Job("soak", "soak", python("tests/mount/soak.py", str(seconds)), seconds + 360, {"GATHERFS": f"{build}/gatherfs", **env})]
 
 
 def clients(build):
