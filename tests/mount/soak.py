@@ -9,6 +9,7 @@ The mounts: `unified`, `ranks` and `renamed` of sources that stay, where every r
 cut off and put back, and whose daemon is killed, where a read is right or fails; and `live`, which follows a training. What a mount must hold
 comes from the model that its sources were cut from, which knows nothing of gatherfs. A seed says what happens in which order.
 """
+import fcntl
 import mmap
 import os
 import random
@@ -45,6 +46,7 @@ class World:
     """The sources and the mounts."""
 
     def __init__(self, tmp):
+        self.lock = os.memfd_create("lock")
         self.tmp, self.model, self.source = tmp, model(), f"{tmp}/checkpoint"
         self.model.save(self.source)
         self.model.save_strategy(f"{tmp}/strategy")
@@ -79,24 +81,34 @@ class World:
             m.__exit__()
 
 
-def read_some(file, rng, reader):
+def forget(world, reader):
+    """One process at a time: the kernel lets everybody else wait for ever in this call, where not even SIGKILL is heard."""
+    try:
+        fcntl.lockf(world.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return
+    reader.forget()
+    fcntl.lockf(world.lock, fcntl.LOCK_UN)
+
+
+def read_some(world, file, rng, reader):
     """Bytes compared in one read that must be right."""
     at = rng.randrange((len(file.want) + 4095) // 4096) * 4096
     length = min(rng.choice((1, 4096, 32768, 1 << 17, 1 << 20)), len(file.want) - at)
     if rng.random() < 0.02:
-        reader.forget()
+        forget(world, reader)
     readers.check(file, reader, rng.choice(readers.WAYS), at, length, whole_spoilt=False)
     return length
 
 
-def fork_and_read(file, rng):
+def fork_and_read(world, file, rng):
     """A child with what it inherits, and another program."""
     with readers.Reader(file.path) as reader:
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
-                code = 0 if read_some(file, rng, reader) else 1
+                code = 0 if read_some(world, file, rng, reader) else 1
             finally:
                 os._exit(code)
         lib.equal(os.waitpid(pid, 0)[1], 0, "a child that reads what it inherited")
@@ -116,7 +128,7 @@ def steady(world, rng, count):
     """One round of a reader of the mounts where nothing may fail."""
     what = rng.random()
     if what < 0.05:
-        count(1, fork_and_read(rng.choice(world.files), rng), 0)
+        count(1, fork_and_read(world, rng.choice(world.files), rng), 0)
     elif what < 0.1:
         look_around(world, rng)
         count(1, 0, 0)
@@ -124,7 +136,7 @@ def steady(world, rng, count):
         file = rng.choice(world.files)
         with readers.Reader(file.path) as reader:
             for _ in range(rng.randrange(1, 30)):
-                count(1, read_some(file, rng, reader), 0)
+                count(1, read_some(world, file, rng, reader), 0)
 
 
 def doubtful(world, rng, count):
@@ -198,7 +210,7 @@ def put_back(world):
     mount = world.mounts["spoilt"]
     if mount.process.poll() is None:
         subprocess.run([lib.PROGRAM, "umount", "-l", mount.root], check=True)
-        mount.old = getattr(mount, "old", []) + [mount.process]
+        mount.old = getattr(mount, "old", []) + [(mount.process, mount.log)]
     world.model.save(world.spoilt + ".new")
     subprocess.run(["rm", "-rf", world.spoilt], check=True)
     os.rename(world.spoilt + ".new", world.spoilt)
@@ -278,8 +290,10 @@ def soak(tmp, seconds, seed):
                     pass  # it had ended
         for name in ("unified", "ranks", "renamed"):
             lib.equal(world.mounts[name].status()["problems"], [], f"problems of {name}")
-        for old in getattr(world.mounts["spoilt"], "old", []):
-            lib.equal(old.wait(20 * lib.SLOW), 0, "exit code of a daemon whose readers have gone")
+        for old, log in getattr(world.mounts["spoilt"], "old", []):
+            code = old.wait(20 * lib.SLOW)
+            log.seek(0)
+            lib.equal(code, 0, f"exit code of a daemon whose readers have gone, which said {log.read()}")
     operations, compared, errors = counts.sums()
     lib.need(operations > 100 and compared, "a weak test")
     return (f"{operations} operations, {compared >> 20} MiB compared, {errors} errors that were allowed, {events} events; at most {worst[0]} KiB, "

@@ -23,12 +23,14 @@ def started_by(pid):
     """Processes that inherited the mark of the test `pid`, or were forked by it."""
     mark, out = f"{MARK}={pid}".encode(), []
     for other in filter(str.isdigit, os.listdir("/proc")):
+        forked = f" {pid} " in text_of(f"/proc/{other}/stat").rsplit(")", 1)[-1][:len(f" S {pid} ")]
         try:
-            with open(f"/proc/{other}/environ", "rb") as f, open(f"/proc/{other}/stat", encoding="ascii", errors="replace") as stat:
-                if mark in f.read().split(b"\0") or int(stat.read().rsplit(")", 1)[1].split()[1]) == pid:
-                    out.append(int(other))
+            with open(f"/proc/{other}/environ", "rb") as f:  # one that is dying has none
+                marked = mark in f.read().split(b"\0")
         except OSError:
-            pass
+            marked = False
+        if forked or marked:
+            out.append(int(other))
     return out
 
 
