@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -26,7 +25,6 @@
 #include "fs/watch.h"
 #include "layout/utf8.h"
 
-#define RESERVE (UINT64_C(4) << 20) /* bytes: a thread's buffers; nothing touches them */
 #define THREADS_IDLE 8 /* that stay when there is nothing to do */
 
 struct serve {
@@ -244,28 +242,22 @@ static uint32_t thread_count(const struct options *o)
 }
 
 /*
- * Answers requests until the end. libfuse ends by itself when a new thread gets no memory for its requests, which is no reason to end a
- * mount: what is kept in reserve is given to one thread, which answers those that wait in the kernel.
+ * Answers requests until the end. libfuse ends too when a new thread gets no memory for its requests. To go on then would be to lose the
+ * requests that its other threads were cancelled over, and their readers would hang: an end that is told of is better.
  */
 static int loop(struct serve *s)
 {
-	void *reserve = mmap(NULL, RESERVE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	int rc;
 
-	if (!config || reserve == MAP_FAILED)
+	if (!config)
 		return -ENOMEM;
 	fuse_loop_cfg_set_max_threads(config, thread_count(s->options));
 	fuse_loop_cfg_set_idle_threads(config, THREADS_IDLE);
 	fuse_loop_cfg_set_clone_fd(config, 0);
 	rc = fuse_session_loop_mt(s->session, config);
-	munmap(reserve, RESERVE);
-	if (rc == -ENOMEM) {
-		log_error(&s->log, "no memory for another thread that answers; going on with one");
-		fuse_session_reset(s->session);
-		fuse_loop_cfg_set_max_threads(config, 1);
-		rc = fuse_session_loop_mt(s->session, config);
-	}
+	if (rc == -ENOMEM)
+		log_error(&s->log, "out of memory for another thread that answers: the mount ends");
 	fuse_loop_cfg_destroy(config);
 	return rc < 0 ? rc : 0; /* a positive number is the signal that ended it */
 }
