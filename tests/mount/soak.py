@@ -9,6 +9,7 @@ The mounts: `unified`, `ranks` and `renamed` of sources that stay, where every r
 cut off and put back, and whose daemon is killed, where a read is right or fails; and `live`, which follows a training. What a mount must hold
 comes from the model that its sources were cut from, which knows nothing of gatherfs. A seed says what happens in which order.
 """
+import ctypes
 import fcntl
 import mmap
 import os
@@ -173,6 +174,7 @@ def start(world, counts, slot, seed):
     pid = os.fork()
     if pid > 0:
         return pid
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nobody reads on when the soak itself is killed
     rng, role, code = random.Random(seed), (steady, steady, steady, doubtful, steady, steady, following, doubtful)[slot % 8], 9
     try:
         while True:
