@@ -44,7 +44,7 @@ def gatherfs(program, source, *options):
             yield point
         finally:
             run(program, "umount", point)
-            wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "the daemon to end")
+            wait_for(lambda: ended(pid), "the daemon to end")
 
 
 @contextlib.contextmanager
@@ -79,6 +79,15 @@ def daemon_of(program, point):
             if os.path.basename(words[0]) == name and point in words:
                 return int(pid)
     raise Failed(f"no process of {name} serves {point}")
+
+
+def ended(pid):
+    """Whether a process is no more, or only waits to be asked for its exit code: not every init is quick at that."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def anonymous_mib(pid):

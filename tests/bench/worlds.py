@@ -77,7 +77,7 @@ def mounted(program, folder, view, cache):
             mounts.run(program, "umount", point)
     if ("param_name_map.json" if view == "unified" else "rank_7") not in names:
         raise mounts.Failed(f"the mount of {folder} shows {names}")
-    mounts.wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "the daemon to end")
+    mounts.wait_for(lambda: mounts.ended(pid), "the daemon to end")
     return seconds, listed_mib, read_mib
 
 
