@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +15,7 @@
 #include "fs/ahead.h"
 #include "fs/cached.h"
 #include "fs/streams.h"
+#include "fs/threads.h"
 #include "layout/needs.h"
 
 /* A part of an image; it holds its model. */
@@ -208,19 +208,6 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* With every signal blocked: they are for the thread that waits for the end. */
-static int start(struct ahead *a)
-{
-	sigset_t all, old;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	rc = pthread_create(&a->thread, NULL, run, a);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -rc;
-}
-
 static void init(struct ahead *a, struct hub *hub, uint64_t budget)
 {
 	a->hub = hub;
@@ -238,7 +225,7 @@ int ahead_start(struct hub *hub, uint64_t budget, struct ahead **out, struct err
 	if (!a)
 		return budget ? error_nomem(err) : 0;
 	init(a, hub, budget);
-	rc = start(a);
+	rc = threads_start(&a->thread, run, a);
 	if (rc < 0) {
 		free(a);
 		return error_set(err, rc, "no thread: %s", strerror(-rc));
@@ -254,7 +241,7 @@ struct ahead_sum ahead_sum(const struct ahead *a)
 
 bool ahead_stop(struct ahead *a, unsigned seconds)
 {
-	struct timespec end;
+	const struct timespec until = threads_until(seconds);
 
 	if (!a)
 		return true;
@@ -262,9 +249,7 @@ bool ahead_stop(struct ahead *a, unsigned seconds)
 	a->stop = true;
 	pthread_cond_signal(&a->wake);
 	pthread_mutex_unlock(&a->lock);
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += seconds;
-	if (pthread_timedjoin_np(a->thread, NULL, &end) != 0)
+	if (!threads_join(a->thread, &until))
 		return false;
 	for (uint32_t i = 0; i < a->streams.count; i++)
 		give_up(a, &a->streams.list[i]);

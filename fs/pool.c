@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "fs/pool.h"
+#include "fs/threads.h"
 
 struct pool {
 	const struct pool_work *work;
@@ -87,17 +87,10 @@ static void *thread_main(void *arg)
 /* Starts up to `count` threads, as many as can be had; how many there are. */
 static uint32_t start(struct pool *pool, pthread_t *threads, uint32_t count)
 {
-	static const int faults[] = { SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGABRT };
-	sigset_t most, old;
 	uint32_t n = 0;
 
-	sigfillset(&most);
-	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
-		sigdelset(&most, faults[i]);
-	pthread_sigmask(SIG_SETMASK, &most, &old);
-	while (n < count && pthread_create(&threads[n], NULL, thread_main, pool) == 0)
+	while (n < count && threads_start(&threads[n], thread_main, pool) == 0)
 		n++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return n;
 }
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +15,16 @@
 
 #include "fs/capture.h"
 #include "fs/detach.h"
+#include "fs/loop.h"
 #include "fs/notify.h"
 #include "fs/ops.h"
 #include "fs/privileges.h"
 #include "fs/refusal.h"
 #include "fs/serve.h"
 #include "fs/signals.h"
+#include "fs/threads.h"
 #include "fs/watch.h"
 #include "layout/utf8.h"
-
-#define THREADS_IDLE 8 /* that stay when there is nothing to do */
 
 struct serve {
 	const struct options *options;
@@ -219,19 +218,6 @@ static void *settle(void *arg)
 	return NULL;
 }
 
-/* Starts the settling thread with every signal blocked: signals are for the thread that waits for the end. */
-static int start_settler(struct serve *s)
-{
-	sigset_t all, old;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	rc = pthread_create(&s->settler, NULL, settle, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -rc;
-}
-
 static uint32_t thread_count(const struct options *o)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -239,27 +225,6 @@ static uint32_t thread_count(const struct options *o)
 	if (o->max_threads)
 		return o->max_threads;
 	return cpus <= 2 ? 4 : cpus >= 8 ? 16 : (uint32_t)cpus * 2;
-}
-
-/*
- * Answers requests until the end. libfuse ends too when a new thread gets no memory for its requests. To go on then would be to lose the
- * requests that its other threads were cancelled over, and their readers would hang: an end that is told of is better.
- */
-static int loop(struct serve *s)
-{
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	int rc;
-
-	if (!config)
-		return -ENOMEM;
-	fuse_loop_cfg_set_max_threads(config, thread_count(s->options));
-	fuse_loop_cfg_set_idle_threads(config, THREADS_IDLE);
-	fuse_loop_cfg_set_clone_fd(config, 0);
-	rc = fuse_session_loop_mt(s->session, config);
-	if (rc == -ENOMEM)
-		log_error(&s->log, "out of memory for another thread that answers: the mount ends");
-	fuse_loop_cfg_destroy(config);
-	return rc < 0 ? rc : 0; /* a positive number is the signal that ended it */
 }
 
 static void tell_kernel(void *arg, uint64_t parent, const char *name)
@@ -330,7 +295,7 @@ static void tell_widening(const struct serve *s)
 
 static int start(struct serve *s, struct error *err)
 {
-	int rc = signals_take(s->session) < 0 ? error_set(err, -EIO, "signals cannot be handled") : start_watching(s, err);
+	int rc = start_watching(s, err);
 
 	if (rc < 0)
 		return rc;
@@ -340,7 +305,7 @@ static int start(struct serve *s, struct error *err)
 		return rc;
 	}
 	s->status.ahead = s->ops.ahead;
-	rc = start_settler(s);
+	rc = threads_start(&s->settler, settle, s);
 	if (rc == 0)
 		return 0;
 	stop_reading_ahead(s);
@@ -353,6 +318,7 @@ int serve_run(struct serve *s, int channel, struct error *err)
 	int rc;
 
 	log_init(&s->log, s->options->foreground);
+	signals_ignore();
 	tell_widening(s);
 	s->channel = channel;
 	rc = privileges_drop(err);
@@ -364,16 +330,17 @@ int serve_run(struct serve *s, int channel, struct error *err)
 		serve_unmount(s);
 		return rc;
 	}
-	rc = loop(s);
+	rc = loop_run(s->session, thread_count(s->options), err);
 	if (s->options->foreground)
 		notify_stopping();
+	if (rc == -EBUSY)
+		leave_anyway(s);
 	if (rc < 0)
-		error_set(err, rc, "serving %s ended: %s", s->point, strerror(-rc));
+		error_prefix(err, rc, "serving %s ended", s->point);
 	if (rc < 0 && s->log.to_syslog)
 		log_error(&s->log, "%s", err->msg);
 	stop_reading_ahead(s);
 	stop_watching(s);
-	fuse_remove_signal_handlers(s->session);
 	serve_unmount(s); /* also wakes the settling thread, should it still wait for an answer */
 	pthread_join(s->settler, NULL);
 	return rc;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libfuse's handler ends the session by whatever signal it is called for; it is given the ones that libfuse leaves alone too. */
-#include <fuse_lowlevel.h>
+/* See signals.h. No handler runs: the signals stay blocked, and are waited for. */
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 
 #include "fs/signals.h"
+
+#define WAKES SIGQUIT
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const int ends[] = { SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGXCPU };
-static const int means_nothing[] = { SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGXFSZ };
+static const int means_nothing[] = { SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGXFSZ };
 
 static void change(int how)
 {
@@ -31,19 +33,37 @@ void signals_release(void)
 	change(SIG_UNBLOCK);
 }
 
-int signals_take(struct fuse_session *session)
+void signals_ignore(void)
 {
-	struct sigaction action;
-
-	if (fuse_set_signal_handlers(session) < 0 || sigaction(SIGTERM, NULL, &action) < 0)
-		return -1;
-	for (size_t i = 0; i < COUNT(ends); i++)
-		if (ends[i] == SIGQUIT || ends[i] == SIGXCPU) /* a shell may have had the others ignored, and libfuse respects that */
-			sigaction(ends[i], &action, NULL);
 	for (size_t i = 0; i < COUNT(means_nothing); i++)
 		signal(means_nothing[i], SIG_IGN);
 	for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
 		signal(number, SIG_IGN);
-	signals_release();
-	return 0;
+}
+
+/* A shell may have had HUP, INT or TERM ignored (nohup): that is respected. Being blocked, they would be waited for all the same. */
+static bool counts(int number)
+{
+	struct sigaction action;
+
+	if (number == SIGQUIT || number == SIGXCPU)
+		return true;
+	return sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_IGN;
+}
+
+void signals_wait(void)
+{
+	sigset_t set;
+	int number;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < COUNT(ends); i++)
+		if (counts(ends[i]))
+			sigaddset(&set, ends[i]);
+	sigwait(&set, &number);
+}
+
+void signals_wake(pthread_t waiter)
+{
+	pthread_kill(waiter, WAKES);
 }

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The signals of a process that serves a mount. Those that ask for its end (HUP, INT, TERM, QUIT, XCPU) end it in order, so that no
- * dead mount is left; those that mean nothing to it (USR1, USR2, ALRM ...) are no reason to die.
+ * dead mount is left: they are held back from before it mounts, and one thread waits for them. Those that mean nothing to it (PIPE, USR1,
+ * USR2, ALRM ...) are no reason to die.
  */
 #ifndef FS_SIGNALS_H
 #define FS_SIGNALS_H
 
-struct fuse_session;
+#include <pthread.h>
 
-/* Holds back the signals of the first kind, from before a process mounts until it handles them, or leaves the mount to another. */
+/* Holds back the signals of the first kind, from before a process mounts until it ends, or leaves the mount to another. */
 void signals_hold(void);
 void signals_release(void);
 
-/* Has the session ended by the first kind, those held back included, and the second ignored. 0 or -1. */
-int signals_take(struct fuse_session *session);
+/* Has those of the second kind ignored. */
+void signals_ignore(void);
+
+/* Waits for a signal of the first kind, which must be held back in every thread; those held back since are not missed. */
+void signals_wait(void);
+
+/* Ends the wait of the thread `waiter`, or the one that it begins later. */
+void signals_wake(pthread_t waiter);
 
 #endif

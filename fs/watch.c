@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fs/threads.h"
 #include "fs/watch.h"
 
 #define QUIET 60        /* ms without events before a look */
@@ -181,19 +181,6 @@ static void free_watch(struct watch *w)
 	free(w);
 }
 
-/* With every signal blocked: they are for the thread that waits for the end. */
-static int start(struct watch *w)
-{
-	sigset_t all, old;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	rc = pthread_create(&w->thread, NULL, run, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -rc;
-}
-
 int watch_start(struct follow *f, struct watch **out, struct error *err)
 {
 	struct watch *w = calloc(1, sizeof(*w));
@@ -204,7 +191,7 @@ int watch_start(struct follow *f, struct watch **out, struct error *err)
 	w->f = f;
 	w->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK); /* where there is none, looking from time to time has to do */
 	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	rc = w->wake < 0 ? -errno : start(w);
+	rc = w->wake < 0 ? -errno : threads_start(&w->thread, run, w);
 	if (rc < 0) {
 		free_watch(w);
 		return error_set(err, rc, "cannot watch for new steps: %s", strerror(-rc));
@@ -215,13 +202,11 @@ int watch_start(struct follow *f, struct watch **out, struct error *err)
 
 bool watch_stop(struct watch *w, unsigned seconds)
 {
-	struct timespec end;
+	const struct timespec until = threads_until(seconds);
 
 	w->f->stop = true;
 	eventfd_write(w->wake, 1);
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += seconds;
-	if (pthread_timedjoin_np(w->thread, NULL, &end) != 0)
+	if (!threads_join(w->thread, &until))
 		return false;
 	free_watch(w);
 	return true;

@@ -61,20 +61,8 @@ def crowd(whole, allowed):
     lib.equal(wrong, [], "what readers found")
 
 
-def all_threads(mount):
-    """Lets the daemon start all threads that answer, by asking it from many at once: without memory for one more the mount would end."""
-    def ask():
-        for _ in range(200):
-            os.statvfs(mount.root)
-
-    counts = [0] * 5
-    while len(set(counts[-5:])) > 1 or not counts[-1]:
-        askers = [threading.Thread(target=ask) for _ in range(16)]
-        for t in askers:
-            t.start()
-        for t in askers:
-            t.join()
-        counts.append(len(os.listdir(f"/proc/{mount.pid}/task")))
+def threads_of(mount):
+    return len(os.listdir(f"/proc/{mount.pid}/task"))
 
 
 def starve(tmp, field, kind, more):
@@ -83,7 +71,7 @@ def starve(tmp, field, kind, more):
     model, source = saved(tmp)
     with Served(source) as mount:
         whole, = readers.wholes(mount.root, model, 0)
-        all_threads(mount)
+        threads = threads_of(mount)
         resource.prlimit(mount.pid, kind, (size_of(mount.pid, field) + more, resource.RLIM_INFINITY))
         try:
             with readers.Reader(whole.path) as reader:  # one that is mapped would be made to try for ever by ENOMEM
@@ -99,6 +87,7 @@ def starve(tmp, field, kind, more):
             resource.prlimit(mount.pid, kind, unlimited)
         readers.sweep(whole, False)
         mount.lives()
+        lib.need(threads_of(mount) <= threads, "threads that answer are made while it serves, when there may be no memory for them")
         return mount.said()
 
 

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See loop.h. Threads are cancelled when it is the end, and can be only while they wait for a request. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fs/loop.h"
+#include "fs/signals.h"
+#include "fs/threads.h"
+
+struct loop {
+	struct fuse_session *session;
+	pthread_t waiter;  /* that is woken by the end */
+	atomic_int failed; /* with a negative errno, when the kernel gives no more requests; 0: not */
+	uint32_t count;    /* of workers that were started */
+	struct worker {
+		struct loop *loop;
+		pthread_t thread;
+		struct fuse_buf buf; /* libfuse allocates its memory at the first request */
+	} workers[];
+};
+
+/* Waits for a request. Without memory for the buffer, which none has yet: until there is some. */
+static int receive(struct worker *w)
+{
+	const struct timespec nap = { .tv_nsec = 20000000 };
+	int rc;
+
+	for (;;) {
+		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+		rc = fuse_session_receive_buf(w->loop->session, &w->buf);
+		if (rc == -ENOMEM)
+			nanosleep(&nap, NULL);
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+		if (rc != -ENOMEM && rc != -EINTR && rc != -EAGAIN)
+			return rc;
+	}
+}
+
+static void *answer(void *arg)
+{
+	struct worker *w = arg;
+	int rc = 1;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	while (!fuse_session_exited(w->loop->session) && (rc = receive(w)) > 0)
+		fuse_session_process_buf(w->loop->session, &w->buf);
+	if (rc < 0)
+		atomic_store(&w->loop->failed, rc);
+	signals_wake(w->loop->waiter);
+	return NULL;
+}
+
+/* All of them or, by a negative errno, none that is wanted. */
+static int start(struct loop *l, uint32_t threads)
+{
+	for (; l->count < threads; l->count++) {
+		struct worker *w = &l->workers[l->count];
+		int rc = threads_start(&w->thread, answer, w);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* Ends the threads; false when some cannot. */
+static bool stop(struct loop *l)
+{
+	const struct timespec until = threads_until(LOOP_PATIENCE);
+
+	fuse_session_exit(l->session);
+	for (uint32_t i = 0; i < l->count; i++)
+		pthread_cancel(l->workers[i].thread);
+	for (uint32_t i = 0; i < l->count; i++)
+		if (!threads_join(l->workers[i].thread, &until))
+			return false;
+	for (uint32_t i = 0; i < l->count; i++)
+		free(l->workers[i].buf.mem);
+	return true;
+}
+
+int loop_run(struct fuse_session *session, uint32_t threads, struct error *err)
+{
+	struct loop *l = calloc(1, sizeof(*l) + threads * sizeof(l->workers[0]));
+	int rc;
+
+	if (!l)
+		return error_nomem(err);
+	l->session = session;
+	l->waiter = pthread_self();
+	for (uint32_t i = 0; i < threads; i++)
+		l->workers[i].loop = l;
+	rc = start(l, threads);
+	if (rc < 0)
+		error_set(err, rc, "no thread: %s", strerror(-rc));
+	else
+		signals_wait();
+	if (!stop(l))
+		return error_set(err, -EBUSY, "a source is still being read after %d seconds", LOOP_PATIENCE);
+	if (rc == 0 && l->failed)
+		rc = error_set(err, l->failed, "the kernel gives no more requests: %s", strerror(-l->failed));
+	free(l);
+	return rc;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The threads that answer requests. Their number is fixed and they are all there, with their buffers, before the first request is
+ * answered: a shortage of memory that comes later finds nothing to refuse to them. (fuse_session_loop_mt() makes threads as they are
+ * wanted, and ends, losing requests, when one gets no memory.)
+ */
+#ifndef FS_LOOP_H
+#define FS_LOOP_H
+
+#include <fuse_lowlevel.h>
+#include <stdint.h>
+
+#include "layout/error.h"
+
+#define LOOP_PATIENCE 10 /* seconds that an answer may take when it is the end */
+
+/*
+ * Answers the requests of `session` with `threads` threads until it is unmounted or a signal asks for the end (signals.h). Must be called in the thread that signals
+ * are for. 0; a negative errno with its message when it could not begin, or the kernel refused to give requests. -EBUSY when an
+ * answer is still being made after LOOP_PATIENCE seconds, by a source that hangs: its thread uses the session and what it serves, so
+ * the process must be left, and nothing freed.
+ */
+int loop_run(struct fuse_session *session, uint32_t threads, struct error *err);
+
+#endif
