@@ -22,6 +22,7 @@
 struct part {
 	struct hub_model *of;
 	const struct image *image;
+	bool down;              /* the places below count from the end of the image */
 	uint64_t from, to, end; /* the step is [from, to), all that is wanted [from, end) */
 };
 
@@ -101,7 +102,7 @@ static struct stream *take(struct ahead *a, struct part *part)
 	while (!a->stop && !(s = streams_next(&a->streams)))
 		pthread_cond_wait(&a->wake, &a->lock);
 	if (s) {
-		*part = (struct part){ .of = *held_by(a, s), .image = s->image, .end = s->ahead };
+		*part = (struct part){ .of = *held_by(a, s), .image = s->image, .down = s->down, .end = s->ahead };
 		hub_hold(a->hub, part->of, 1);
 		streams_take(s, &part->from, &part->to);
 		hold_or_drop(a, s, part->of);
@@ -120,7 +121,7 @@ static void find_needs(const struct part *part, uint64_t from, uint64_t to, stru
 {
 	uint32_t kept = 0;
 
-	needs_find(part->image, from, to - from, needs);
+	needs_find(part->image, part->down ? part->image->size - to : from, to - from, needs);
 	for (uint32_t i = 0; i < needs->count; i++) {
 		struct need n = needs->list[i];
 		uint64_t last = source_byte(source_of(part, &n), n.hi - 1); /* an address beyond the end stands for another place */
@@ -184,13 +185,13 @@ static enum outcome work(struct ahead *a, const struct part *part)
 	return outcome;
 }
 
-/* What came of a step, unless its stream has become another one meanwhile. */
+/* What came of a step, unless its stream has become another one or has turned meanwhile. */
 static void settle(struct ahead *a, struct stream *s, const struct part *part, enum outcome outcome)
 {
 	pthread_mutex_lock(&a->lock);
-	if (outcome == DROPPED)
+	if (outcome == DROPPED && s->down == part->down)
 		streams_shrink(s, part->image, part->from);
-	if (outcome == SPARED && s->image == part->image && s->taken == part->to)
+	if (outcome == SPARED && s->image == part->image && s->down == part->down && s->taken == part->to)
 		s->taken = part->end;
 	hold_or_drop(a, s, part->of);
 	pthread_mutex_unlock(&a->lock);

@@ -4,12 +4,18 @@
  * from: it is known by the image and not by the open file, for several processes may share one, or take turns with one each, and
  * the kernel asks for what any of them needs once.
  *
+ * A reader may go down, too: glibc's memcpy() does where source and destination lie alike in their pages, and so does safe_open() on a
+ * mapped file, tensor by tensor. Reads that lie below all others, one after the other and over some distance, turn a stream; its places
+ * then count from the end of the image, so that all the rest knows one direction only. It never turns back: whoever goes up from there
+ * soon is somewhere else.
+ *
  * The first read of a place makes a stream. From the second on, what follows is wanted, as far as a window that doubles each time; more is
  * wanted when the reader is half through. Reads arrive in disorder, several threads answering them, and loaders step over what
  * they do not want: a little before and behind is no other place.
  *
  * What is wanted is taken in steps, a stream after the other. A storage that drops what it is asked for has enough to do: the stream's
- * window is then a little less than what it did take, and grows slowly from there; where that is next to nothing, the stream rests. It is all decisions: it reads nothing, knows no clock and takes no lock.
+ * window is then a little less than what it did take, and grows slowly from there; where that is next to nothing, the stream rests.
+ * It is all decisions: it reads nothing, knows no clock and takes no lock.
  */
 #ifndef FS_STREAMS_H
 #define FS_STREAMS_H
@@ -18,8 +24,9 @@
 #include <stdint.h>
 
 #define STREAMS_MOST 16
-#define STREAMS_NEAR (UINT64_C(4) << 20) /* bytes around a place that are still that place */
-#define STREAMS_STEP (UINT64_C(1) << 20) /* bytes that are taken at once */
+#define STREAMS_NEAR (UINT64_C(4) << 20)  /* bytes ahead of a place that are still that place */
+#define STREAMS_BELOW (UINT64_C(8) << 20) /* likewise bytes below it: a window of the kernel's, whose first request may be the lowest */
+#define STREAMS_STEP (UINT64_C(1) << 20)  /* bytes that are taken at once */
 
 /* A read of [offset, offset + len) of an image of `size` bytes. */
 struct streams_read {
@@ -30,7 +37,10 @@ struct streams_read {
 /* Wanted is [taken, ahead). */
 struct stream {
 	const void *image; /* NULL: unused */
+	bool down;         /* all places count from the end of the image */
 	uint64_t at;       /* where the farthest read ended */
+	uint64_t low;      /* the lowest beginning of a read since that one; of a stream that goes down, where it turned */
+	uint32_t falls;    /* how often it became lower */
 	uint64_t taken, ahead;
 	uint64_t window;   /* 0: one read only */
 	uint64_t most;     /* that the window may grow to now */
@@ -62,7 +72,7 @@ bool streams_wants(const struct stream *stream);
 /* The next stream that wants something, in turn; NULL when there is none. */
 struct stream *streams_next(struct streams *s);
 
-/* Takes a step of it: [*from, *to) is wanted no more. */
+/* Takes a step of it: [*from, *to) is wanted no more; counted from the end when it goes down. */
 void streams_take(struct stream *stream, uint64_t *from, uint64_t *to);
 
 /* A step that began at `from` was dropped: nothing behind that is wanted for now, unless the stream has become another one. */

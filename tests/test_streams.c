@@ -86,7 +86,7 @@ Test(streams, the_end_of_an_image)
 	cr_assert_eq(drain(&s), 0);
 }
 
-/* Far apart, backwards, or the same bytes again. */
+/* Far apart, or the same bytes again. */
 Test(streams, no_reader_in_order)
 {
 	struct streams s;
@@ -95,12 +95,86 @@ Test(streams, no_reader_in_order)
 	for (uint64_t i = 0; i < 100; i++)
 		note(&s, &images[0], i * 37 % 100 * 10 * MIB, 4096);
 	cr_assert_eq(drain(&s), 0);
-	for (uint64_t i = 100; i-- > 0;)
-		note(&s, &images[1], i * MIB, MIB);
-	cr_assert_eq(drain(&s), 0);
 	for (uint64_t i = 0; i < 100; i++)
 		note(&s, &images[2], 5 * MIB, MIB);
 	cr_assert_eq(drain(&s), 0);
+}
+
+/* From the end of a tensor to its beginning, tensor after tensor: as much is asked for as of one who reads in order. */
+Test(streams, a_reader_that_goes_down)
+{
+	uint64_t len = 512 << 10, from, to;
+	struct streams s;
+	struct stream *stream;
+
+	streams_init(&s, 256 * MIB);
+	for (uint64_t tensor = 0; tensor < 4; tensor++) {
+		uint64_t end = (tensor + 1) * 64 * MIB, asked = 0;
+
+		for (uint64_t at = end - len; at >= end - 40 * MIB; at -= len) {
+			stream = note(&s, &images[0], at, len);
+			cr_assert_eq(stream->down, at <= end - 8 * len, "a fall of 4 MiB shows it");
+			cr_assert(!stream->down || stream->at == SIZE - at, "places count from the end");
+			if (at == end - 8 * len) {
+				cr_assert(streams_next(&s) == stream);
+				streams_take(stream, &from, &to);
+				cr_assert_eq(from, SIZE - at);
+				asked += to - from;
+			}
+			asked += drain(&s);
+			cr_assert(at > end - 20 * MIB || stream->ahead >= stream->at + s.share / 2, "never less than half of the share");
+		}
+		cr_assert_leq(asked, 36 * MIB + s.share);
+	}
+}
+
+/* The kernel's windows of read-ahead are several requests each, in order in themselves. */
+Test(streams, goes_down_by_windows)
+{
+	struct streams s;
+	struct stream *stream = NULL;
+
+	streams_init(&s, 256 * MIB);
+	for (uint64_t window = 64; window-- > 32;)
+		for (uint64_t i = 0; i < 4; i++)
+			stream = note(&s, &images[0], window * 4 * MIB + i * MIB, MIB);
+	cr_assert(stream->down);
+	cr_assert_geq(stream->ahead, stream->at + s.share / 2);
+}
+
+/* Each copied from its end, but all in order, as a whole: that is a reader in order. */
+Test(streams, small_tensors_from_their_ends)
+{
+	uint64_t len = 64 << 10, asked = 0;
+	struct streams s;
+
+	streams_init(&s, 256 * MIB);
+	for (uint64_t tensor = 1; tensor <= 64; tensor++)
+		for (uint64_t at = tensor * 3 * MIB - len; at > (tensor - 1) * 3 * MIB; at -= len) {
+			struct stream *stream = note(&s, &images[0], at, len);
+
+			asked += drain(&s);
+			cr_assert(!stream->down);
+			cr_assert(tensor < 16 || stream->ahead >= stream->at + s.share / 2);
+		}
+	cr_assert_leq(asked, 64 * 3 * MIB + s.share);
+}
+
+/* A tensor from its end, and then on from where that was. */
+Test(streams, down_and_up)
+{
+	struct streams s;
+	struct stream *stream = NULL;
+
+	streams_init(&s, 256 * MIB);
+	for (uint64_t i = 100; i-- > 60;)
+		stream = note(&s, &images[0], i * MIB, MIB);
+	cr_assert(stream->down);
+	for (uint64_t i = 100; i < 140; i++)
+		stream = note(&s, &images[0], i * MIB, MIB);
+	cr_assert(!stream->down);
+	cr_assert_eq(stream->at, 140 * MIB);
+	cr_assert(streams_wants(stream));
 }
 
 /* Reads in disorder, as several threads answer them, are one stream, and nothing is wanted twice. */

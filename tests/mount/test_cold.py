@@ -95,6 +95,33 @@ def test_several_files_at_once(tmp):
             lib.need(back <= 2 * MIB, f"{path} was read back and forth: {offsets}")
 
 
+def from_the_end(path, size=MIB // 4):
+    """The whole file from its end to its beginning, as a copying program goes through a mapping of it."""
+    with open(path, "rb", buffering=0) as f:
+        parts = [os.pread(f.fileno(), size, at) for at in range((os.fstat(f.fileno()).st_size - 1) // size * size, -1, -size)]
+    return b"".join(reversed(parts))
+
+
+def test_from_the_end(tmp):
+    """A reader who goes down: several files at once, and what lies below him is asked for, once, the nearest first."""
+    model = wide()
+    saved(model, tmp)
+    with faulty.Storage(tmp) as storage, lib.Mount(f"{storage.point}/checkpoint", "readahead=0") as root:
+        storage.tell(delay_us=20000, reset=1)
+        lib.same_tensors(safefile.read(from_the_end(weights(root)))[0], model.whole())
+        said = storage.said()
+        lib.need(said["most"] >= 16, f"at most {said['most']} reads at the same time")
+        read, twice = sums(storage)
+        lib.equal(len(read), 8, "files that were read")
+        lib.need(twice <= MIB, f"{twice} bytes were read more than once")
+        ahead = status(root)["ahead_asked"]
+        lib.need(6 * MIB <= ahead <= 20 * MIB, f"{ahead} bytes were asked for ahead of a reader of 16 MiB")
+        for path in read:
+            offsets = [offset for p, offset, _, _ in said["log"] if p == path]
+            forth = sum(max(0, b - a) for a, b in zip(offsets, offsets[1:]))
+            lib.need(forth <= 2 * MIB, f"{path} was read back and forth: {offsets}")
+
+
 def test_off(tmp):
     """cache_budget=off and =0: nothing is asked for ahead, and no thread is there for it."""
     model = wide(mib=4)
