@@ -8,7 +8,7 @@ from mount import lib
 from mount.namespace import FUSE_FOR_ALL, IS_ROOT, inside, let_users_in, no_users, opened_up
 from ref import sharded
 
-DEFAULT = 1024  # KiB
+DEFAULT = 4096  # KiB
 REFUSED = "only root can change it"
 
 
@@ -32,7 +32,7 @@ def told(root):
 def test_as_it_is_asked_for(tmp):
     """By root: what is asked for is what the mount has, and what its status tells; the next mount begins anew."""
     source = saved(tmp)
-    for option, want in ((), DEFAULT), (("readahead=4M",), 4096), (("readahead=64K",), 64), (("readahead=0",), None):
+    for option, want in ((), DEFAULT), (("readahead=2M",), 2048), (("readahead=64K",), 64), (("readahead=0",), None):
         with lib.Mount(source, *option) as root:
             if want and IS_ROOT:  # one that stays in the foreground answers before it has raised it
                 lib.wait_for(lambda: int(lib.read(f"{bdi(root)}/read_ahead_kb")) == want, f"{option}: {want} KiB")
