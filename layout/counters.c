@@ -28,20 +28,20 @@ static int read_number(const json *root, int i, struct counters *out, struct err
 	if (!v || json_is_null(v))
 		return 0;
 	out->number[i].known = json_u64(v, &out->number[i].value);
-	return out->number[i].known ? 0 : error_set(err, -EINVAL, "%s is no whole number", names[i]);
+	return out->number[i].known ? 0 : json_refuse(v, names[i], "a whole number", err);
 }
 
 static int read_all(const json *root, struct counters *out, struct error *err)
 {
 	const json *scale = json_is_object(root) ? json_get(root, "loss_scale") : NULL;
-	int code = json_is_object(root) ? 0 : error_set(err, -EINVAL, "the JSON text is no object");
+	int code = json_is_object(root) ? 0 : json_refuse(root, "the JSON text", "an object", err);
 
 	for (int i = 0; code == 0 && i < COUNTERS_COUNT; i++)
 		code = read_number(root, i, out, err);
 	if (code < 0 || !scale || json_is_null(scale))
 		return code;
 	out->scaled = json_number(scale, &out->loss_scale);
-	return out->scaled ? 0 : error_set(err, -EINVAL, "loss_scale is no number");
+	return out->scaled ? 0 : json_refuse(scale, "loss_scale", "a number", err);
 }
 
 int counters_parse(struct bytes text, struct counters *out, struct error *err)

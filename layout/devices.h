@@ -12,6 +12,7 @@
 
 #define DEVICES_AXES PB_NUMBERS           /* of a device matrix */
 #define DEVICES_MAX (UINT64_C(1) << 24)   /* in a strategy: no cluster has as many */
+#define DEVICES_RANK "a rank below 2^24" /* for messages */
 
 /* A layout with room of its own; layout's pointers point into it, so it must not be copied. */
 struct devices {

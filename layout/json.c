@@ -270,3 +270,12 @@ const char *json_found(const json *v, char text[JSON_FOUND])
 		snprintf(text, JSON_FOUND, "%s", cJSON_IsObject(v) ? "an object" : cJSON_IsNull(v) ? "null" : cJSON_IsTrue(v) ? "true" : "false");
 	return text;
 }
+
+int json_refuse(const json *v, const char *field, const char *what, struct error *err)
+{
+	char found[JSON_FOUND];
+
+	if (!v)
+		return error_set(err, -EINVAL, "%s is missing", field);
+	return error_set(err, -EINVAL, "%s%sexpected %s, found %s", field ? field : "", field ? ": " : "", what, json_found(v, found));
+}

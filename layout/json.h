@@ -57,4 +57,7 @@ bool json_number(const json *v, double *out);
 /* What `v` is, for the "found ..." of a message: -2, 2.5, "text" (cut when long), null, an array of 3, an object. */
 const char *json_found(const json *v, char text[JSON_FOUND]);
 
+/* -EINVAL with "FIELD: expected WHAT, found ...", or "FIELD is missing" where `v` is NULL. No field: "expected WHAT, found ...". */
+int json_refuse(const json *v, const char *field, const char *what, struct error *err);
+
 #endif

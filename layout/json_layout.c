@@ -5,24 +5,25 @@
 #include "layout/devices.h"
 #include "layout/json_layout.h"
 
+#define WHOLE "a whole number of 32 bits"
+
 static int get_list(const json *v, const char *field, const json **out, struct error *err)
 {
 	*out = json_get(v, field);
-	if (!*out || !json_is_array(*out))
-		return error_set(err, -EINVAL, "layout: %s is %s", field, *out ? "no list" : "missing");
-	return 0;
+	return *out && json_is_array(*out) ? 0 : json_refuse(*out, field, "an array", err);
 }
 
 /* The numbers of `list`, behind those that `out` has; `skip` is left out. */
-static int take_numbers(const json *list, const char *field, int32_t skip, struct pb_dims *out, struct error *err)
+static int take_numbers(const json *list, int32_t skip, struct pb_dims *out, struct error *err)
 {
+	uint32_t entry = 0;
 	int32_t n;
 
-	for (const json *v = json_first(list); v; v = json_next(v)) {
+	for (const json *v = json_first(list); v; v = json_next(v), entry++) {
 		if (out->count == PB_NUMBERS)
-			return error_set(err, -EINVAL, "layout: %s has more than %d numbers", field, PB_NUMBERS);
+			return error_set(err, -EINVAL, "more than %d numbers", PB_NUMBERS);
 		if (!json_i32(v, &n))
-			return error_set(err, -EINVAL, "layout: %s has an entry that is no whole number", field);
+			return error_prefix(err, json_refuse(v, NULL, WHOLE, err), "entry %u", entry);
 		if (n != skip)
 			out->dim[out->count++] = n;
 	}
@@ -44,7 +45,8 @@ static int read_matrix(const json *v, struct arena *arena, struct json_layout *o
 	dims->dim++;
 	out->item.dev_matrix = dims;
 	out->item.dev_matrix_count = 1;
-	return take_numbers(list, "device_matrix", INT32_MIN, dims, err);
+	code = take_numbers(list, INT32_MIN, dims, err);
+	return code < 0 ? error_prefix(err, code, "device_matrix") : 0;
 }
 
 /* One tensor axis: a number, or a list of them in which -1 means nothing. */
@@ -56,13 +58,13 @@ static int read_axis(const json *v, struct arena *arena, struct pb_dims *out, st
 	if (!out->dim)
 		return error_nomem(err);
 	if (json_is_array(v)) {
-		int code = take_numbers(v, "tensor_map", -1, out, err);
+		int code = take_numbers(v, -1, out, err);
 
 		if (code < 0 || out->count)
 			return code;
 		lone = -1;
 	} else if (!json_i32(v, &lone)) {
-		return error_set(err, -EINVAL, "layout: tensor_map has an entry that is neither a whole number nor a list");
+		return json_refuse(v, NULL, WHOLE " or an array of them", err);
 	}
 	out->dim[out->count++] = lone;
 	return 0;
@@ -102,13 +104,15 @@ static int read_map(const json *v, struct arena *arena, struct json_layout *out,
 		return code;
 	count = json_count(list);
 	if (count > BOX_AXES)
-		return error_set(err, -EINVAL, "layout: tensor_map has more than %d axes", BOX_AXES);
+		return error_set(err, -EINVAL, "tensor_map has more than %d axes", BOX_AXES);
 	axes = arena_alloc(arena, count + 2, sizeof(*axes));
 	if (!axes)
 		return error_nomem(err);
 	for (const json *m = json_first(list); code == 0 && m; m = json_next(m))
 		code = read_axis(m, arena, &axes[n++], err);
-	return code == 0 ? write_map(out, axes, count, arena, err) : code;
+	if (code < 0)
+		return code == -ENOMEM ? code : error_prefix(err, code, "tensor_map: axis %llu", (unsigned long long)(n - 1));
+	return write_map(out, axes, count, arena, err);
 }
 
 static int read_ranks(const json *v, struct json_layout *out, struct error *err)
@@ -121,16 +125,16 @@ static int read_ranks(const json *v, struct json_layout *out, struct error *err)
 		return code;
 	for (const json *m = json_first(list); m; m = json_next(m), count++) {
 		if (!json_u64(m, &rank) || rank >= DEVICES_MAX)
-			return error_set(err, -EINVAL, "layout: rank_list: entry %llu is no rank", (unsigned long long)count);
+			return error_prefix(err, json_refuse(m, NULL, DEVICES_RANK, err), "rank_list: entry %llu", (unsigned long long)count);
 		first = count ? first : rank;
 		if (rank != first + count)
-			return error_set(err, -EINVAL, "layout: rank_list: entry %llu is %llu, but only ranks that follow each other can be read "
+			return error_set(err, -EINVAL, "rank_list: entry %llu is %llu, but only ranks that follow each other can be read "
 					 "(%llu expected)", (unsigned long long)count, (unsigned long long)rank, (unsigned long long)(first + count));
 	}
 	if (count == 0)
-		return error_set(err, -EINVAL, "layout: rank_list is empty");
+		return error_set(err, -EINVAL, "rank_list is empty");
 	if (first % count)
-		return error_set(err, -EINVAL, "layout: rank_list: begins with rank %llu, but the %llu ranks of a stage begin with a multiple of %llu",
+		return error_set(err, -EINVAL, "rank_list: begins with rank %llu, but the %llu ranks of a stage begin with a multiple of %llu",
 				 (unsigned long long)first, (unsigned long long)count, (unsigned long long)count);
 	out->first = (uint32_t)first;
 	out->count = (uint32_t)count;
@@ -146,27 +150,29 @@ static int check_devices(const struct json_layout *l, struct error *err)
 		int32_t n = l->item.dev_matrix->dim[i];
 
 		if (n < 1 || !bytes_mul(product, (uint32_t)n, &product))
-			return error_set(err, -EINVAL, "layout: device_matrix: entry %llu is %d", (unsigned long long)i, n);
+			return error_set(err, -EINVAL, "device_matrix: entry %llu is %d", (unsigned long long)i, n);
 	}
 	if (product == l->count)
 		return 0;
-	return error_set(err, -EINVAL, "layout: device_matrix has %llu devices, but rank_list %u ranks", (unsigned long long)product, l->count);
+	return error_set(err, -EINVAL, "device_matrix has %llu devices, but rank_list %u ranks", (unsigned long long)product, l->count);
 }
 
 int json_layout_read(const json *v, struct arena *arena, struct json_layout *out, struct error *err)
 {
-	int code = json_is_object(v) ? 0 : error_set(err, -EINVAL, "layout is neither an object nor null");
+	int code = json_is_object(v) ? 0 : json_refuse(v, NULL, "an object or null", err);
 
 	*out = (struct json_layout){ .first = 0 };
 	if (code == 0 && json_get(v, "interleaved_parallel") && json_is_true(json_get(v, "interleaved_parallel")))
-		code = error_set(err, -EINVAL, "layout: interleaved_parallel cannot be read");
+		code = error_set(err, -EINVAL, "interleaved_parallel cannot be read");
 	if (code == 0)
 		code = read_matrix(v, arena, out, err);
 	if (code == 0)
 		code = read_map(v, arena, out, err);
 	if (code == 0)
 		code = read_ranks(v, out, err);
-	return code == 0 ? check_devices(out, err) : code;
+	if (code == 0)
+		code = check_devices(out, err);
+	return code < 0 && code != -ENOMEM ? error_prefix(err, code, "layout") : code;
 }
 
 void json_layout_spread(struct json_layout *layout, uint32_t devices)

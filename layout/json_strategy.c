@@ -7,15 +7,14 @@
 #include "layout/json_strategy.h"
 
 #define VALUES_MAX (UINT64_C(1) << 22) /* in a file: a parameter has about ten */
+#define WHOLE	   "a whole number of 32 bits"
 
 static int read_list(const json *item, const char *field, struct arena *arena, struct pb_dims *out, struct error *err)
 {
 	const json *list = json_get(item, field), *v;
 
-	if (!list)
-		return error_set(err, -EINVAL, "%s is missing", field);
-	if (!json_is_array(list))
-		return error_set(err, -EINVAL, "%s is no list", field);
+	if (!list || !json_is_array(list))
+		return json_refuse(list, field, "an array", err);
 	if (json_count(list) > PB_NUMBERS)
 		return error_set(err, -EINVAL, "%s has more than %d entries", field, PB_NUMBERS);
 	out->dim = arena_alloc(arena, json_count(list), sizeof(*out->dim));
@@ -23,7 +22,7 @@ static int read_list(const json *item, const char *field, struct arena *arena, s
 		return error_nomem(err);
 	for (v = json_first(list); v; v = json_next(v))
 		if (!json_i32(v, &out->dim[out->count++]))
-			return error_set(err, -EINVAL, "%s: entry %u is no whole number of 32 bits", field, (uint32_t)out->count - 1);
+			return error_prefix(err, json_refuse(v, NULL, WHOLE, err), "%s: entry %u", field, (uint32_t)out->count - 1);
 	return 0;
 }
 
@@ -31,9 +30,7 @@ static int read_number(const json *item, const char *field, int32_t *out, struct
 {
 	const json *v = json_get(item, field);
 
-	if (v && json_i32(v, out))
-		return 0;
-	return error_set(err, -EINVAL, "%s is %s", field, v ? "no whole number of 32 bits" : "missing");
+	return v && json_i32(v, out) ? 0 : json_refuse(v, field, WHOLE, err);
 }
 
 static int read_layout(const json *v, struct arena *arena, struct pb_layout_item *out, struct error *err)
@@ -42,7 +39,7 @@ static int read_layout(const json *v, struct arena *arena, struct pb_layout_item
 	int code = lists ? 0 : error_nomem(err);
 
 	if (code == 0 && !json_is_object(v))
-		code = error_set(err, -EINVAL, "no object");
+		code = json_refuse(v, NULL, "an object", err);
 	if (code == 0)
 		code = read_list(v, "dev_matrix", arena, &lists[0], err);
 	if (code == 0)
@@ -88,7 +85,7 @@ static int read_operators(const json *object, struct pb_strategy *out, struct er
 
 	out->item_count = json_count(object);
 	if (first && !json_is_object(first))
-		code = error_set(err, -EINVAL, "no object");
+		code = json_refuse(first, NULL, "an object", err);
 	else if (first)
 		code = read_number(first, "stage", &stage, err);
 	out->stage = stage;
@@ -99,9 +96,7 @@ static int read_operators(const json *object, struct pb_strategy *out, struct er
 static int get_object(const json *root, const char *key, const json **out, struct error *err)
 {
 	*out = json_get(root, key);
-	if (*out && !json_is_object(*out))
-		return error_set(err, -EINVAL, "%s is no object", key);
-	return 0;
+	return !*out || json_is_object(*out) ? 0 : json_refuse(*out, key, "an object", err);
 }
 
 static int read_root(const json *root, struct arena *arena, struct pb_strategy *out, struct error *err)
@@ -111,7 +106,7 @@ static int read_root(const json *root, struct arena *arena, struct pb_strategy *
 	int code;
 
 	if (!json_is_object(root))
-		return error_set(err, -EINVAL, "the JSON text is no object");
+		return json_refuse(root, "the JSON text", "an object", err);
 	code = get_object(root, "parallel_strategy_item", &operators, err);
 	if (code == 0)
 		code = get_object(root, "parallel_layout_item", &layouts, err);

@@ -41,7 +41,7 @@ static int read_numbers(const json *v, const char *field, struct arena *arena, u
 	uint64_t n = list && json_is_array(list) ? json_count(list) : BOX_AXES + 1;
 
 	if (!list || !json_is_array(list))
-		return error_set(err, -EINVAL, "%s is %s", field, list ? "no list" : "missing");
+		return json_refuse(list, field, "an array", err);
 	if (n > BOX_AXES)
 		return error_set(err, -EINVAL, "%s has more than %d entries", field, BOX_AXES);
 	*out = arena_alloc(arena, n, sizeof(**out));
@@ -50,7 +50,7 @@ static int read_numbers(const json *v, const char *field, struct arena *arena, u
 		return error_nomem(err);
 	for (v = json_first(list); v; v = json_next(v), ++*count)
 		if (!json_u64(v, &(*out)[*count]))
-			return error_set(err, -EINVAL, "%s: entry %u is no whole number", field, *count);
+			return error_prefix(err, json_refuse(v, NULL, "a whole number", err), "%s: entry %u", field, *count);
 	return 0;
 }
 
@@ -59,10 +59,10 @@ static int read_dtype(const json *v, struct metadata_tensor *t, struct error *er
 	const json *properties = json_get(v, "properties"), *name;
 
 	if (!properties || !json_is_object(properties))
-		return error_set(err, -EINVAL, "properties is %s", properties ? "no object" : "missing");
+		return json_refuse(properties, "properties", "an object", err);
 	name = json_get(properties, "dtype");
 	if (!name || !json_is_string(name))
-		return error_set(err, -EINVAL, "properties: dtype is %s", name ? "no string" : "missing");
+		return json_refuse(name, "properties: dtype", "a string", err);
 	for (size_t i = 0; i < sizeof(dtypes) / sizeof(*dtypes) && !t->typed; i++) {
 		t->typed = same_type(json_string(name), dtypes[i].name);
 		t->dtype = dtypes[i].dtype;
@@ -119,7 +119,7 @@ static int read_chunk(const json *chunk, const struct metadata_tensor *t, struct
 {
 	uint64_t slice = 0, *shape;
 	uint32_t axes;
-	int code = json_is_object(chunk) ? read_slice(chunk, t, scratch, &slice, err) : error_set(err, -EINVAL, "no object");
+	int code = json_is_object(chunk) ? read_slice(chunk, t, scratch, &slice, err) : json_refuse(chunk, NULL, "an object", err);
 
 	if (code == 0)
 		code = read_numbers(chunk, "local_shape", scratch, &shape, &axes, err);
@@ -145,7 +145,7 @@ static int read_chunks(const json *v, const struct metadata_tensor *t, struct ar
 	int code = seen ? 0 : error_nomem(err);
 
 	if (code == 0 && (!list || !json_is_array(list)))
-		code = error_set(err, -EINVAL, "chunk is %s", list ? "no list" : "missing");
+		code = json_refuse(list, "chunk", "an array", err);
 	for (const json *c = code == 0 ? json_first(list) : NULL; code == 0 && c; c = json_next(c), n++)
 		if ((code = read_chunk(c, t, scratch, seen, err)) < 0)
 			error_prefix(err, code, "chunk %u", n);
@@ -172,8 +172,10 @@ static int read_tensor(const json *v, struct arena *arena, struct metadata_tenso
 	t->name = arena_strndup(arena, json_key(v), strlen(json_key(v)));
 	if (code == 0 && !t->name)
 		code = error_nomem(err);
-	if (code == 0 && (!*t->name || !json_is_object(v)))
-		code = error_set(err, -EINVAL, *t->name ? "no object" : "the name is empty");
+	if (code == 0 && !*t->name)
+		code = error_set(err, -EINVAL, "the name is empty");
+	if (code == 0 && !json_is_object(v))
+		code = json_refuse(v, NULL, "an object", err);
 	if (code == 0)
 		code = read_dtype(v, t, err);
 	if (code == 0)
@@ -189,7 +191,7 @@ static int read_tensor(const json *v, struct arena *arena, struct metadata_tenso
 static int get_object(const json *root, const char *key, const json **out, struct error *err)
 {
 	*out = json_is_object(root) ? json_get(root, key) : NULL;
-	return *out && json_is_object(*out) ? 0 : error_set(err, -EINVAL, "%s is %s", key, *out ? "no object" : "missing");
+	return *out && json_is_object(*out) ? 0 : json_refuse(*out, key, "an object", err);
 }
 
 static int read_tensors(const json *root, struct metadata_parts *p, struct error *err)
@@ -242,10 +244,10 @@ static int read_group(const json *v, struct metadata_parts *p, struct error *err
 	uint64_t rank;
 
 	if (group && !json_is_array(group))
-		return error_set(err, -EINVAL, "rank_group is no list");
+		return json_refuse(group, "rank_group", "an array", err);
 	for (v = group ? json_first(group) : NULL; v; v = json_next(v)) {
 		if (!json_u64(v, &rank) || rank >= DEVICES_MAX)
-			return error_set(err, -EINVAL, "rank_group: an entry is no rank");
+			return json_refuse(v, "rank_group: an entry", DEVICES_RANK, err);
 		p->last_rank = rank > p->last_rank ? (uint32_t)rank : p->last_rank;
 	}
 	return 0;
@@ -261,9 +263,9 @@ static int read_place(const json *v, struct metadata_parts *p, const struct shar
 		return error_nomem(err);
 	p->places = places;
 	if (!name || !json_is_string(name))
-		return error_set(err, -EINVAL, "file_name is %s", name ? "no string" : "missing");
+		return json_refuse(name, "file_name", "a string", err);
 	if (!storage || !json_u64(storage, &rank) || rank >= DEVICES_MAX)
-		return error_set(err, -EINVAL, "storage_rank is %s", storage ? "no rank" : "missing");
+		return json_refuse(storage, "storage_rank", DEVICES_RANK, err);
 
 	int code = take_file(p, json_string(name), (uint32_t)rank, err);
 
@@ -286,7 +288,7 @@ static int read_places(const json *v, struct metadata_parts *p, struct error *er
 		return error_set(err, -EINVAL, "storage_data: tensor \"%s\": slice %llu, but axis_fragmentations make %u", id.name,
 				 (unsigned long long)id.slice, p->tensors[t].slices);
 	if (!json_is_array(v))
-		code = error_set(err, -EINVAL, "no list");
+		code = json_refuse(v, NULL, "an array", err);
 	for (const json *place = json_first(v); code == 0 && place; place = json_next(place))
 		code = read_place(place, p, &id, err);
 	return code < 0 && code != -ENOMEM ? error_prefix(err, code, "storage_data: tensor \"%s\", slice %llu", id.name,

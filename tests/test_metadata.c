@@ -178,14 +178,14 @@ static const struct {
 	{ "\"w\":" W, "\"('w', (0,))\":[" PLACE("a.ckpt", "0") "]", "is no name of a .safetensors file" },
 	{ "\"w\":" W, "\"('w', (0,))\":[" PLACE(".safetensors", "0") "]", "is no name of a .safetensors file" },
 	{ "\"w\":" W, "\"w\":[]", "storage_data: key \"w\"" },
-	{ "\"w\":" W, "\"('w', (0,))\":[{\"file_name\":\"a.safetensors\",\"storage_rank\":-1}]", "storage_rank is no rank" },
+	{ "\"w\":" W, "\"('w', (0,))\":[{\"file_name\":\"a.safetensors\",\"storage_rank\":-1}]", "storage_rank: expected a rank below 2^24, found -1" },
 	{ "\"w\":" TENSOR("[4,6]", "[2]", LAYOUT("[0,-1]"), CHUNK2), STORED, "axis_fragmentations has 1 entries, but global_shape 2" },
 	{ "\"w\":" TENSOR("[5,6]", "[2,1]", LAYOUT("[0,-1]"), CHUNK2), STORED, "cannot be cut into 2 equal parts" },
 	{ "\"w\":" TENSOR("[4,6]", "[0,1]", LAYOUT("[0,-1]"), CHUNK2), STORED, "cannot be cut into 0 equal parts" },
 	{ "\"w\":" TENSOR("[4,6]", "[2,1]", LAYOUT("[0]"), CHUNK2), STORED, "tensor_map has 1 axes, but global_shape 2" },
 	{ "\"w\":" TENSOR("[4,6]", "[2,1]", LAYOUT("[-1,-1]"), CHUNK2), STORED, "axis 0 in 2 parts, but its layout cuts it into 1" },
 	{ "\"w\":" TENSOR("[4,6]", "[2,1]", LAYOUT("[0,0]"), CHUNK2), STORED, "device axis 0 cuts the tensor twice" },
-	{ "\"w\":" TENSOR("[4,6]", "[2,1]", LAYOUT("[0,\"mp\"]"), CHUNK2), STORED, "tensor_map has an entry that is neither" },
+	{ "\"w\":" TENSOR("[4,6]", "[2,1]", LAYOUT("[0,\"mp\"]"), CHUNK2), STORED, "tensor_map: axis 1: expected a whole number of 32 bits or an array of them, found \"mp\"" },
 	{ "\"w\":" TENSOR("[4,6]", "[2,1]", "{\"device_matrix\":[2,2],\"tensor_map\":[0,-1],\"rank_list\":[2,3,4,5]}", CHUNK2), STORED,
 	  "begins with rank 2, but the 4 ranks of a stage begin with a multiple of 4" },
 	{ "\"w\":" TENSOR("[4,6]", "[2,1]", "{\"device_matrix\":[2],\"tensor_map\":[0,-1],\"rank_list\":[2,3]}", CHUNK2), STORED, "stage 0 of 0..1 is missing" },
@@ -196,7 +196,7 @@ static const struct {
 	{ "\"w\":" TENSOR("[4,6]", "[2,1]", LAYOUT("[0,-1]"), "[{\"global_offset\":[2],\"local_shape\":[2,6]}]"), STORED, "chunk 0: global_offset: slice 2" },
 	{ "\"w\":" TENSOR("[4,6]", "[2,1]", LAYOUT("[0,-1]"), "[{\"global_offset\":[0],\"local_shape\":[6,2]}]"), STORED, "local_shape: axis 0 has 6 elements" },
 	{ "\"w\":{}", STORED, "tensor \"w\": properties is missing" },
-	{ "\"w\":[]", STORED, "tensor \"w\": no object" },
+	{ "\"w\":[]", STORED, "tensor \"w\": expected an object, found an array of 0" },
 };
 
 Test(metadata, refuses)
