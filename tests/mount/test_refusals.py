@@ -94,6 +94,14 @@ def test_files_that_are_none(tmp):
     lib.refused_mount([file, source], parts=[file, "holds whole tensors", "several SOURCEs"])
 
 
+def test_options_of_ranks(tmp):
+    """What says how rank folders are cut or chosen is refused for whole tensors, rather than taken and then ignored."""
+    file = lib.write(f"{tmp}/src/model.safetensors", safefile.write({"w": W}))
+    for source in (f"{tmp}/src", file):
+        for option in ("strategy=none", f"strategy={file}", "outside=rank0", "to=same", "step=1_1"):
+            lib.refused_mount(source, option, parts=[f"{tmp}/src", "holds whole tensors", option.split("=")[0] + "="])
+
+
 def test_journal_of_an_export(tmp):
     source = ranks(tmp, {f"rank_{r}/net_rank_{r}-1_1.safetensors": {"w": W} for r in (0, 1)})
     for i, make in enumerate((os.mkfifo, os.mkdir, lambda path: os.link(lib.write(f"{tmp}/elsewhere", "x"), path))):
