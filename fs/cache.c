@@ -88,13 +88,16 @@ static const struct index_file *look_up(const struct cache *c, const char *path,
 	return is_ckpt == step_is_ckpt(path) ? f : NULL;
 }
 
-static const struct ckpt *find(void *arg, const char *path, const struct source_stamp *stamp)
+static const struct ckpt *find(void *arg, const char *path, const struct source_stamp *stamp, uint64_t *entries)
 {
 	const struct cache *c = arg;
 	const struct index_file *f = c->mode == CACHE_USE ? look_up(c, path, stamp) : NULL;
 	bool is_ckpt;
 
-	return f ? index_header(&c->index, f, &is_ckpt) : NULL;
+	if (!f)
+		return NULL;
+	*entries = index_entries(&c->index, f);
+	return index_header(&c->index, f, &is_ckpt);
 }
 
 /* Where the number of a header is kept; NULL when that cannot be. */

@@ -20,6 +20,7 @@
 #define THREADS_MIN 8 /* a distant filesystem takes its time over each file, whatever the processors do */
 #define WAITING_MAX 128 /* files that are opened and wait for their turn, at most */
 #define WAITING_MIN 8
+#define FOUND (UINT64_C(1) << 63) /* in a number of entries: it is the cache's, and none of headers that were read */
 
 /* A file that was read, or could not be. */
 struct waiting {
@@ -27,6 +28,7 @@ struct waiting {
 	int opened, code; /* of opening it, and of all of it */
 	struct source source;
 	struct shared_header *header; /* NULL unless code is 0 */
+	uint64_t entries; /* of a header that was found: their number; else 0 */
 	struct error err;
 };
 
@@ -45,20 +47,22 @@ struct reading {
 	struct waiting waiting[WAITING_MAX]; /* [window] by number of the file modulo window */
 };
 
-/* What the header of an open file says, of the cache or of the file. On success the caller gives *out back. */
-static int find(struct reading *r, const struct source *s, struct header_room *room, struct shared_header **out, struct error *err)
+/* What the header of an open file says, of the cache or of the file. On success w->header is to be given back. */
+static int find(struct reading *r, struct header_room *room, struct waiting *w)
 {
 	const struct headers_cache *cache = r->work->cache;
-	const struct ckpt *known = cache ? cache->find(cache->arg, s->path, &s->stamp) : NULL;
+	const struct source *s = &w->source;
+	const struct ckpt *known = cache ? cache->find(cache->arg, s->path, &s->stamp, &w->entries) : NULL;
 	struct bytes json;
 	int code;
 
+	w->entries = known ? w->entries | FOUND : 0;
 	if (known)
-		return shared_known(r->shared, known, out, err);
+		return shared_known(r->shared, known, &w->header, &w->err);
 	if (step_is_ckpt(s->path))
-		return shared_index(r->shared, s, out, err);
-	code = header_read(s, room, &json, err);
-	return code == 0 ? shared_parse(r->shared, s, json, out, err) : code;
+		return shared_index(r->shared, s, &w->header, &w->err);
+	code = header_read(s, room, &json, &w->err);
+	return code == 0 ? shared_parse(r->shared, s, json, &w->header, &w->err) : code;
 }
 
 /* Hands a file on whose header is known and whose turn it is. */
@@ -71,6 +75,7 @@ static int hand_on(struct reading *r, struct headers_file *file, struct shared_h
 	if (header->id == 0)
 		header->id = ++r->ids;
 	file->id = header->id;
+	file->entries = file->entries ? file->entries : header->id;
 	file->content = header->content;
 	code = source_splice(work->sources, file->source, file->content->splices, file->content->splice_count, err);
 	if (code == 0)
@@ -91,7 +96,7 @@ static void prepare(struct reading *r, uint64_t index, struct header_room *room,
 	w->header = NULL;
 	w->opened = w->code = source_open_file(work->paths[index], work->sources->fence, &w->source, &w->err);
 	if (w->code == 0)
-		w->code = find(r, &w->source, room, &w->header, &w->err);
+		w->code = find(r, room, w);
 }
 
 /* What is left of a file that is not handed on. */
@@ -107,7 +112,7 @@ static void discard(struct reading *r, struct waiting *w)
 static int settle(struct reading *r, uint64_t index, struct waiting *w)
 {
 	const struct headers_work *work = r->work;
-	struct headers_file file = { .index = index };
+	struct headers_file file = { .index = index, .entries = w->entries };
 	int code = w->opened == 0 ? source_adopt(work->sources, &w->source, &file.source, &w->err) : w->opened;
 
 	if (code == 0)

@@ -21,9 +21,10 @@
 struct headers_cache {
 	/*
 	 * What the header of the file at `path` says, if the file is still as it was: a pointer that is valid, and the same for files
-	 * with the same header, as long as the headers are read and handed on. NULL when that is not known. From any thread, and from several at once.
+	 * with the same header, as long as the headers are read and handed on. NULL when that is not known. *entries is a number below 2^32 that files
+	 * have in common only if all their entries are the same. From any thread, and from several at once.
 	 */
-	const struct ckpt *(*find)(void *arg, const char *path, const struct source_stamp *stamp);
+	const struct ckpt *(*find)(void *arg, const char *path, const struct source_stamp *stamp, uint64_t *entries);
 
 	/*
 	 * Is told of each file that was accepted by headers_work.take, whether it was found or read, in the order of the files and from one thread at a time.
@@ -38,6 +39,7 @@ struct headers_file {
 	uint64_t index;             /* among headers_work.paths */
 	uint32_t source;            /* its number in headers_work.sources */
 	uint64_t id;                /* the same for files with the same header; never 0 */
+	uint64_t entries;           /* the same for some files whose headers have the same entries, be their metadata different; never 0 */
 	const struct ckpt *content; /* valid during the call only */
 };
 

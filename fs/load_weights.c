@@ -20,7 +20,7 @@ static int add_file(void *arg, const struct headers_file *file, struct error *er
 	int code = 0;
 
 	f->source = file->source;
-	f->header = file->id;
+	f->entries = file->entries;
 	for (uint64_t i = 0; code == 0 && i < ckpt->left_out_count; i++)
 		code = checkpoint_leave_out(a->builder, ckpt->left_out[i].key, ckpt->left_out[i].value, err);
 	return code == 0 ? checkpoint_add(a->builder, f, &ckpt->st, err) : code;

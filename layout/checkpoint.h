@@ -100,7 +100,7 @@ struct checkpoint_file {
 	const char *path; /* for messages; must live as long as the builder */
 	uint32_t rank;    /* ascending over calls; 0 for CHECKPOINT_UNIFIED */
 	uint32_t source;  /* the caller's number of the file, for its pieces */
-	uint64_t header;  /* the same for files with the same header, so that its names are looked up once; 0: not known */
+	uint64_t entries; /* the same only for files whose headers have the same entries, so that names are looked up once; 0: not known */
 	bool outside;     /* CHECKPOINT_UNIFIED: the file is hyper_param.safetensors */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One file more for a checkpoint in the making. The first file with a header looks every name up; those that come with the same header
- * only say which blocks their ranks hold.
+ * One file more for a checkpoint in the making. The first file with its entries looks every name up; those that come with the same
+ * entries only say which blocks their ranks hold.
  */
 #include <errno.h>
 #include <string.h>
@@ -125,11 +125,11 @@ static struct safetensors_entry placed(const struct safetensors *st, uint64_t i)
 	return e;
 }
 
-/* The first file with its header. */
+/* The first file with its entries. */
 static int add_new(struct checkpoint_builder *b, const struct checkpoint_file *file, uint32_t stage, const struct safetensors *st, struct error *err)
 {
-	struct known_header *made = known_make(&b->known, file->header, stage, st->count);
-	int code = made ? add_meta(b, st, err) : error_nomem(err);
+	struct known_header *made = known_make(&b->known, file->entries, stage, st->count);
+	int code = made ? 0 : error_nomem(err);
 
 	for (uint64_t i = 0; code == 0 && i < st->count; i++) {
 		struct safetensors_entry e = placed(st, i);
@@ -141,7 +141,7 @@ static int add_new(struct checkpoint_builder *b, const struct checkpoint_file *f
 	return code;
 }
 
-/* A file whose header came before, for another rank of the stage. */
+/* A file whose entries came before, for another rank of the stage. */
 static int add_known(struct checkpoint_builder *b, const struct checkpoint_file *file, const struct known_header *known,
 		     const struct safetensors *st, struct error *err)
 {
@@ -182,7 +182,9 @@ int checkpoint_add(struct checkpoint_builder *builder, const struct checkpoint_f
 		b->here[stage]++;
 		known_set_rank(&b->known, file->rank % s->per_stage);
 	}
-	known = known_find(&b->known, file->header, stage);
-	code = known ? add_known(b, file, known, st, err) : add_new(b, file, stage, st, err);
+	known = known_find(&b->known, file->entries, stage, st->count);
+	code = add_meta(b, st, err);
+	if (code == 0)
+		code = known ? add_known(b, file, known, st, err) : add_new(b, file, stage, st, err);
 	return code < 0 ? error_prefix(err, code, "%s", file->path) : 0;
 }

@@ -23,7 +23,7 @@ static const uint64_t widths[INDEX_SECTIONS] = {
 };
 
 _Static_assert(sizeof(struct index_entry) == 40 && sizeof(struct index_pair) == 16 && sizeof(struct ckpt_splice) == 24 &&
-	       sizeof(struct index_header) == 48 && sizeof(struct index_file) == 56 && sizeof(struct index_head) == 112,
+	       sizeof(struct index_header) == 56 && sizeof(struct index_file) == 56 && sizeof(struct index_head) == 112,
 	       "the format has no padding");
 _Static_assert(sizeof(struct safetensors_entry) <= sizeof(struct index_entry) && sizeof(struct pair) <= sizeof(struct index_pair),
 	       "what is read finds room in the place of what was written");
@@ -140,8 +140,8 @@ static int link_headers(struct index *x, struct arena *arena, struct error *err)
 		const struct index_header *h = &index_at_headers(x)[i];
 		const struct pair *pairs = link_pairs(x, h);
 
-		list[i].st = (struct safetensors){ .entries = link_entries(x, h), .count = h->entries, .meta = pairs, .meta_count = h->meta,
-						   .data_start = h->data_start };
+		list[i].st = (struct safetensors){ .count = h->entries, .meta = pairs, .meta_count = h->meta, .data_start = h->data_start };
+		list[i].st.entries = h->like == i ? link_entries(x, h) : list[h->like].st.entries;
 		list[i].splices = index_at_splices(x) + h->first_splice;
 		list[i].splice_count = h->splices;
 		list[i].left_out = pairs + h->meta;
@@ -189,4 +189,9 @@ const struct ckpt *index_header(const struct index *index, const struct index_fi
 {
 	*is_ckpt = index_at_headers(index)[file->header].ckpt;
 	return &index->headers[file->header];
+}
+
+uint64_t index_entries(const struct index *index, const struct index_file *file)
+{
+	return index_at_headers(index)[file->header].like;
 }

@@ -2,7 +2,8 @@
 /*
  * An index remembers what the headers of many source files say, so that who opens the same files again need not read and parse them.
  * Files are known by a path, a size and an mtime, and unless the index is shared between hosts by device, inode and ctime too. Each
- * distinct header is kept once, however many ranks have it, and each distinct name and shape once for all headers.
+ * distinct header is kept once, however many ranks have it, and each distinct name and shape once for all headers. Headers of .safetensors
+ * files that differ in nothing but the metadata, as a checksum of each file makes them differ, share their entries too.
  *
  * The format is the memory: sections of fixed-width numbers and of NUL-terminated strings, one behind the other in the order of enum
  * index_section, each from a multiple of 8 bytes on. Numbers are in the machine's own order; the magic number tells when that was
@@ -20,7 +21,7 @@
 #include "layout/ckpt.h"
 
 #define INDEX_MAGIC UINT64_C(0x315844495346470a) /* "\nGFSIDX1" on little-endian machines */
-#define INDEX_VERSION 1
+#define INDEX_VERSION 2
 
 enum index_section {
 	INDEX_WORDS,      /* uint64_t: the shapes, elements */
@@ -61,6 +62,8 @@ struct index_header {
 	uint32_t first_entry, entries;
 	uint32_t first_pair, meta, left_out;
 	uint32_t first_splice, splices;
+	uint32_t like;                  /* number of the first header with these entries: its own, or that of an earlier one, which has them */
+	uint32_t zero;
 };
 
 struct index_file {
@@ -92,6 +95,9 @@ const struct index_file *index_find(const struct index *index, const char *path)
 
 /* The header of a file, and whether it is that of a .ckpt file. */
 const struct ckpt *index_header(const struct index *index, const struct index_file *file, bool *is_ckpt);
+
+/* A number that files have in common whose headers have the same entries, each with the same offsets from data_start; below 2^32. */
+uint64_t index_entries(const struct index *index, const struct index_file *file);
 
 /* 0 when `index` says what `file`, read from the file itself, says; else -EINVAL and what is different. */
 int index_differs(const struct ckpt *index, const struct ckpt *file, struct error *err);

@@ -80,6 +80,12 @@ static int bad_entry(const struct check *c, const struct index_entry *e, const c
 	return error_set(c->err, -EINVAL, "entry %llu: %s", (ull)(e - index_at_entries(c->x)), what);
 }
 
+/* Whether the entries of a header are its own, and no earlier header has them. */
+static bool is_own(const struct check *c, const struct index_header *h)
+{
+	return h->like == h - index_at_headers(c->x);
+}
+
 /* Takes `count` elements of a section that a header says are its own: they must be the next ones, and be there. */
 static bool take(uint64_t *next, uint32_t first, uint64_t count, uint64_t all)
 {
@@ -174,7 +180,7 @@ static int check_safetensors(const struct check *c, const struct index_header *h
 		return bad_header(c, h, "only a .ckpt file has splices or leaves anything out");
 	if (h->data_start < 8 || h->data_start > 8 + SAFETENSORS_HEADER_MAX)
 		return bad_header(c, h, "no such start of the data");
-	for (uint32_t i = 0; i < h->entries; i++)
+	for (uint32_t i = 0; i < h->entries && is_own(c, h); i++)
 		if (e[i].begin != (i ? e[i - 1].end : 0) || e[i].end >= NUMBER_MAX)
 			return bad_entry(c, &e[i], "does not begin where the one before it ends");
 	if (!bytes_add(h->data_start, h->entries ? e[h->entries - 1].end : 0, &end) || end != h->file_size)
@@ -222,16 +228,30 @@ static int check_ckpt(const struct check *c, const struct index_header *h)
 	return s == h->splices ? 0 : bad_header(c, h, "splices that no tensor has");
 }
 
+/* Takes the entries of a header, unless they are those of an earlier one, which were checked with that. */
+static bool take_entries(struct check *c, const struct index_header *h)
+{
+	const struct index_header *all = index_at_headers(c->x), *first;
+
+	if (is_own(c, h))
+		return take(&c->next_entry, h->first_entry, h->entries, c->x->count[INDEX_ENTRIES]);
+	if (h->like > h - all)
+		return false;
+	first = &all[h->like];
+	return is_own(c, first) && !first->ckpt && !h->ckpt && first->first_entry == h->first_entry && first->entries == h->entries;
+}
+
 static int check_header(struct check *c, const struct index_header *h)
 {
 	const struct index *x = c->x;
-	int code;
+	int code = 0;
 
-	if (h->ckpt > 1 || !take(&c->next_entry, h->first_entry, h->entries, x->count[INDEX_ENTRIES]) ||
+	if (h->ckpt > 1 || h->zero || !take_entries(c, h) ||
 	    !take(&c->next_pair, h->first_pair, (uint64_t)h->meta + h->left_out, x->count[INDEX_PAIRS]) ||
 	    !take(&c->next_splice, h->first_splice, h->splices, x->count[INDEX_SPLICES]))
 		return bad_header(c, h, "its parts are not there");
-	code = check_entries(c, h);
+	if (is_own(c, h))
+		code = check_entries(c, h);
 	if (code == 0)
 		code = check_pairs(c, h);
 	if (code < 0)

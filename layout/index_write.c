@@ -157,24 +157,29 @@ static bool same(const struct text *section, uint64_t a, uint64_t b, uint64_t le
 	return len == 0 || memcmp(section->ptr + a, section->ptr + b, len) == 0;
 }
 
-/* True when header `number` is what was written from `from` on as `h`. */
-static bool is_header(const struct index_write *w, uint32_t number, const struct index_header *h, struct mark from)
+/* True when header *x has the entries that were written from `from` on as those of `h`. */
+static bool has_entries(const struct index_write *w, const struct index_header *x, const struct index_header *h, struct mark from)
 {
-	const struct index_header *x = (const struct index_header *)w->section[INDEX_HEADERS].ptr + number;
+	return x->ckpt == h->ckpt && x->entries == h->entries &&
+	       same(&w->section[INDEX_ENTRIES], x->first_entry * sizeof(struct index_entry), from.entries, mark(w).entries - from.entries);
+}
+
+/* True when *x, which has the entries, is all that was written from `from` on as `h`. */
+static bool is_header(const struct index_write *w, const struct index_header *x, const struct index_header *h, struct mark from)
+{
 	struct mark to = mark(w);
 
-	return x->file_size == h->file_size && x->data_start == h->data_start && x->ckpt == h->ckpt && x->entries == h->entries &&
+	return x->file_size == h->file_size && x->data_start == h->data_start &&
 	       x->meta == h->meta && x->left_out == h->left_out && x->splices == h->splices &&
-	       same(&w->section[INDEX_ENTRIES], x->first_entry * sizeof(struct index_entry), from.entries, to.entries - from.entries) &&
 	       same(&w->section[INDEX_PAIRS], x->first_pair * sizeof(struct index_pair), from.pairs, to.pairs - from.pairs) &&
 	       same(&w->section[INDEX_SPLICES], x->first_splice * sizeof(struct ckpt_splice), from.splices, to.splices - from.splices);
 }
 
-/* Where the number of a header with the entries that were written from `from` on is kept; NULL without memory. */
-static uint32_t *find_print(struct index_write *w, const struct index_header *h, struct mark from)
+/* Where the number of the last header with the entries that were written from `from` on is kept; NULL without memory. */
+static uint32_t *find_print(struct index_write *w, struct mark from)
 {
 	XXH128_hash_t hash = XXH3_128bits(w->section[INDEX_ENTRIES].ptr + from.entries, w->section[INDEX_ENTRIES].len - from.entries);
-	char *text = arena_printf(w->arena, "%" PRIx64 " %" PRIx64 " %" PRIu64, hash.high64, hash.low64, h->file_size);
+	char *text = arena_printf(w->arena, "%" PRIx64 " %" PRIx64, hash.high64, hash.low64);
 	uint32_t *printed = arena_grow(w->arena, w->printed, w->prints.count, &w->printed_room, sizeof(*printed));
 	uint32_t known = w->prints.count, at;
 
@@ -187,22 +192,32 @@ static uint32_t *find_print(struct index_write *w, const struct index_header *h,
 	return &printed[at];
 }
 
-/* Puts the header whose parts were written from `from` on into the list; if there is an equal one its parts are taken back. */
-static int enter(struct index_write *w, const struct index_header *h, struct mark from, uint32_t *number)
+/*
+ * Puts the header whose parts were written from `from` on into the list. If there is an equal one its parts are taken back, and its
+ * entries alone if there is one that has them.
+ */
+static int enter(struct index_write *w, struct index_header *h, struct mark from, uint32_t *number)
 {
-	uint32_t *last = find_print(w, h, from);
+	uint32_t *last = find_print(w, from);
+	const struct index_header *x = (const struct index_header *)w->section[INDEX_HEADERS].ptr;
 
 	if (!last)
 		return -ENOMEM;
-	if (*last != NAMES_NONE && is_header(w, *last, h, from)) {
+	x = *last != NAMES_NONE && has_entries(w, &x[*last], h, from) ? &x[*last] : NULL;
+	if (x && is_header(w, x, h, from)) {
 		w->section[INDEX_ENTRIES].len = from.entries;
 		w->section[INDEX_PAIRS].len = from.pairs;
 		w->section[INDEX_SPLICES].len = from.splices;
-	} else {
-		*last = elements(w, INDEX_HEADERS, sizeof(*h));
-		text_add_bytes(&w->section[INDEX_HEADERS], h, sizeof(*h));
+		*number = *last;
+		return 0;
 	}
-	*number = *last;
+	*number = *last = h->like = elements(w, INDEX_HEADERS, sizeof(*h));
+	if (x && !h->ckpt) {
+		w->section[INDEX_ENTRIES].len = from.entries;
+		h->first_entry = x->first_entry;
+		h->like = x->like;
+	}
+	text_add_bytes(&w->section[INDEX_HEADERS], h, sizeof(*h));
 	return 0;
 }
 

@@ -53,16 +53,16 @@ void known_set_rank(struct known *known, uint32_t local)
 		known->block[i] = sharding_block(known->layouts[i], local);
 }
 
-const struct known_header *known_find(const struct known *known, uint64_t header, uint32_t stage)
+const struct known_header *known_find(const struct known *known, uint64_t entries, uint32_t stage, uint64_t count)
 {
-	const struct known_header *h = header ? known->newest : NULL;
+	const struct known_header *h = entries ? known->newest : NULL;
 
-	while (h && (h->header != header || h->stage != stage))
+	while (h && (h->entries != entries || h->stage != stage || h->count != count))
 		h = h->older;
 	return h;
 }
 
-struct known_header *known_make(struct known *known, uint64_t header, uint32_t stage, uint64_t count)
+struct known_header *known_make(struct known *known, uint64_t entries, uint32_t stage, uint64_t count)
 {
 	struct known_header *made = NULL;
 	uint64_t bytes;
@@ -71,7 +71,8 @@ struct known_header *known_make(struct known *known, uint64_t header, uint32_t s
 		return NULL;
 	made = arena_alloc(known->arena, 1, bytes);
 	if (made) {
-		made->header = header;
+		made->entries = entries;
+		made->count = count;
 		made->stage = stage;
 	}
 	return made;
@@ -79,7 +80,7 @@ struct known_header *known_make(struct known *known, uint64_t header, uint32_t s
 
 void known_add(struct known *known, struct known_header *made)
 {
-	if (!made->header)
+	if (!made->entries)
 		return;
 	made->older = known->newest;
 	known->newest = made;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the entries of a header mean to a checkpoint that is built: ranks of one stage have the same header, so names are looked up, and
+ * What the entries of a header mean to a checkpoint that is built: ranks of one stage have the same entries, so names are looked up, and
  * shapes compared, for the first of them only. What is left for each further file is the block that its rank holds, which depends
  * on few layouts.
  *
- * Invariant: a header's numbers depend on nothing but the header, the stage and the strategy.
+ * Invariant: the numbers depend on nothing but the entries, the stage and the strategy.
  */
 #ifndef LAYOUT_KNOWN_H
 #define LAYOUT_KNOWN_H
@@ -16,7 +16,8 @@
 
 struct known_header {
 	struct known_header *older;
-	uint64_t header; /* checkpoint_file.header */
+	uint64_t entries; /* checkpoint_file.entries */
+	uint64_t count;   /* of them */
 	uint32_t stage;
 	uint32_t number[]; /* of each entry in the strategy, or one of the above */
 };
@@ -36,11 +37,11 @@ int known_new(const struct strategy *strategy, struct arena *arena, struct known
 /* Computes `block` of each layout for the rank that is number `local` of its stage. */
 void known_set_rank(struct known *known, uint32_t local);
 
-/* The header as it came before for this stage, or NULL. */
-const struct known_header *known_find(const struct known *known, uint64_t header, uint32_t stage);
+/* The `count` entries as they came before for this stage, or NULL. */
+const struct known_header *known_find(const struct known *known, uint64_t entries, uint32_t stage, uint64_t count);
 
 /* A header of `count` entries that is known as soon as known_add() was called. NULL without memory. */
-struct known_header *known_make(struct known *known, uint64_t header, uint32_t stage, uint64_t count);
+struct known_header *known_make(struct known *known, uint64_t entries, uint32_t stage, uint64_t count);
 void known_add(struct known *known, struct known_header *made);
 
 #endif

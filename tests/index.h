@@ -10,7 +10,7 @@
 
 static inline void *index_section_of(uint8_t *file, enum index_section section)
 {
-	static const uint64_t widths[INDEX_SECTIONS] = { 8, 40, 24, 16, 48, 56, 4, 4, 1, 1 };
+	static const uint64_t widths[INDEX_SECTIONS] = { 8, 40, 24, 16, 56, 56, 4, 4, 1, 1 };
 	const struct index_head *head = (const void *)file;
 	uint64_t at = sizeof(*head);
 

@@ -20,7 +20,7 @@ struct world {
 	char folder[64], text[FILES][96];
 	const char *path[FILES];
 	struct sources *sources;
-	uint64_t taken[FILES], ids[FILES], names[FILES];
+	uint64_t taken[FILES], ids[FILES], entries[FILES], names[FILES];
 	uint64_t count, refuse, failures, learned, found;
 	char first_failure[sizeof(struct error)];
 	struct ckpt known;
@@ -71,6 +71,7 @@ static int take(void *arg, const struct headers_file *file, struct error *err)
 	cr_assert_eq(file->content->st.count, 1);
 	cr_assert_str_eq(w->sources->list[file->source].path, w->path[file->index]);
 	w->ids[w->count] = file->id;
+	w->entries[w->count] = file->entries;
 	w->names[w->count] = (uint64_t)(file->content->st.entries[0].name[1] - '0');
 	w->taken[w->count++] = file->index;
 	return 0;
@@ -160,7 +161,7 @@ Test(headers, errors_that_are_forgiven)
 }
 
 /* Knows every third file, by its path: those of kind 0. */
-static const struct ckpt *find(void *arg, const char *path, const struct source_stamp *stamp)
+static const struct ckpt *find(void *arg, const char *path, const struct source_stamp *stamp, uint64_t *entries)
 {
 	struct world *w = arg;
 	int number = atoi(strrchr(path, '/') + 1);
@@ -169,6 +170,7 @@ static const struct ckpt *find(void *arg, const char *path, const struct source_
 	if (number % KINDS)
 		return NULL;
 	__atomic_add_fetch(&w->found, 1, __ATOMIC_RELAXED);
+	*entries = 1; /* what was read has the same number, and must not be taken for this */
 	return &w->known;
 }
 
@@ -200,5 +202,7 @@ Test(headers, cache_is_asked_and_told)
 	cr_assert(w.count == FILES && w.learned == FILES && w.found == FILES / KINDS);
 	for (uint64_t i = 0; i < FILES; i++)
 		cr_assert_eq(w.ids[i], 1 + i % KINDS);
+	for (uint64_t i = 1; i < FILES; i++)
+		cr_assert(i % KINDS ? w.entries[i] == w.ids[i] && w.entries[i] != w.entries[0] : w.entries[i] == w.entries[0]);
 	end(&w);
 }

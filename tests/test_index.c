@@ -155,7 +155,7 @@ Test(index, may_be_empty)
 	arena_free(arena);
 }
 
-/* What is the same is kept once: shapes of one name, and headers, which must be equal in everything. */
+/* What is the same is kept once: shapes of one name, entries, and headers, which must be equal in everything. */
 Test(index, keeps_the_same_once)
 {
 	struct index_write *w = index_write_new(false);
@@ -180,7 +180,8 @@ Test(index, keeps_the_same_once)
 	}
 	cr_assert_eq(index_write_finish(w, &text, &err), 0);
 	cr_assert_eq(index_parse((uint8_t *)text.ptr, text.len, arena, &x, &err), 0, "%s", err.msg);
-	cr_assert(x.count[INDEX_WORDS] == 4 && x.count[INDEX_HEADERS] == 4 && x.count[INDEX_ENTRIES] == 4 && x.count[INDEX_PAIRS] == 2);
+	cr_assert(x.count[INDEX_WORDS] == 4 && x.count[INDEX_HEADERS] == 4 && x.count[INDEX_ENTRIES] == 2 && x.count[INDEX_PAIRS] == 2);
+	cr_assert(x.headers[1].st.entries == x.headers[3].st.entries && x.headers[1].st.entries != x.headers[0].st.entries);
 	for (size_t i = 0; i < COUNT(headers); i++) {
 		const struct safetensors *st = &x.headers[headers[i].number].st;
 

@@ -10,18 +10,18 @@
 
 /*
  * The good index. Names, ascending: "" "a" "b" "bb" "format" "ms" "sliced". Header 0, of 8 + 92 + 30 bytes: "b" U8 [2, 5],
- * then "a" and "bb" U8 [0], then "sliced" F32 [5]; header 1, of a .ckpt file of 1000 bytes: "b" I8 [10] at 100, "sliced" F32 [5] in
- * two splices. Header 2 is empty, of 100 bytes.
+ * then "a" and "bb" U8 [0], then "sliced" F32 [5]; header 1, of a .ckpt file of 1000 bytes: "b" I8 [2, 5] at 100, "sliced" F32 [5] in
+ * two splices. Header 2 is empty, of 100 bytes. Header 3 has the entries of header 0, and no metadata; no file has it.
  */
 #define AT (2 * CKPT_GAP)
 #define GOOD "(good)"
 
-static const uint64_t s25[] = { 2, 5 }, s0[] = { 0 }, s5[] = { 5 }, s10[] = { 10 };
+static const uint64_t s25[] = { 2, 5 }, s0[] = { 0 }, s5[] = { 5 };
 static const struct safetensors_entry plain[] = {
 	{ "b", s25, 0, 10, 2, DTYPE_U8 }, { "a", s0, 10, 10, 1, DTYPE_U8 }, { "bb", s0, 10, 10, 1, DTYPE_U8 },
 	{ "sliced", s5, 10, 30, 1, DTYPE_F32 },
 };
-static const struct safetensors_entry spliced[] = { { "b", s10, 100, 110, 1, DTYPE_I8 }, { "sliced", s5, AT, AT + 20, 1, DTYPE_F32 } };
+static const struct safetensors_entry spliced[] = { { "b", s25, 100, 110, 2, DTYPE_I8 }, { "sliced", s5, AT, AT + 20, 1, DTYPE_F32 } };
 static const struct ckpt_splice splices[] = { { AT, 200, 12 }, { AT + 12, 992, 8 } };
 static const struct pair meta[] = { { "format", "ms" }, { "", "b" } };
 static const struct pair left_out[] = { { "bb", "ms" } };
@@ -29,22 +29,23 @@ static const struct pair left_out[] = { { "bb", "ms" } };
 static struct text good(void)
 {
 	struct index_write *w = index_write_new(true);
-	struct ckpt c[3] = {
+	struct ckpt c[4] = {
 		{ .st = { plain, meta, 4, 2, 100 } },
 		{ .st = { spliced, meta, 2, 1, 0 }, .splices = splices, .splice_count = 2, .left_out = left_out, .left_out_count = 1 },
 		{ .st = { .data_start = 100 } },
+		{ .st = { plain, NULL, 4, 0, 8 } },
 	};
-	static const uint64_t sizes[] = { 130, 1000, 100 };
+	static const uint64_t sizes[] = { 130, 1000, 100, 38 };
 	static const char *const paths[] = { "p", "q", "r" };
 	struct text out = TEXT_EMPTY;
 	struct error err = { "" };
 
-	for (uint32_t i = 0; i < 3; i++) {
+	for (uint32_t i = 0; i < 4; i++) {
 		struct index_file file = { .size = sizes[i], .header = i };
 		uint32_t number;
 
 		cr_assert_eq(index_write_header(w, &c[i], i == 1, sizes[i], &number, &err), 0);
-		cr_assert_eq(index_write_file(w, paths[i], &file, &err), 0);
+		cr_assert(i == 3 || index_write_file(w, paths[i], &file, &err) == 0);
 	}
 	cr_assert_eq(index_write_finish(w, &out, &err), 0, "%s", err.msg);
 	index_write_free(w);
@@ -104,7 +105,7 @@ Test(index_lies, of_the_head)
 {
 	LIE("is no index", x.head->magic ^= 1);
 	LIE("is no index", x.head->magic = __builtin_bswap64(x.head->magic));
-	LIE("version: expected 1, found 2", x.head->version = 2);
+	LIE("version: expected 2, found 1", x.head->version = 1);
 	LIE("shared: expected 0 or 1, found 2", x.head->shared = 2);
 	LIE(GOOD, x.head->shared = 0);
 	for (int i = 0; i < INDEX_SECTIONS; i++) {
@@ -136,7 +137,7 @@ Test(index_lies, of_names)
 
 Test(index_lies, of_files)
 {
-	LIE("file 1: header 3 of 3", x.f[1].header = 3);
+	LIE("file 1: header 4 of 4", x.f[1].header = 4);
 	LIE("file 1: 1000 bytes, but its header is for 130", x.f[1].header = 0);
 	LIE("file 2: 101 bytes, but its header is for 100", x.f[2].size++);
 	LIE("file 0: no such time", x.f[0].nanos = 1000000000);
@@ -202,7 +203,7 @@ Test(index_lies, of_headers)
 	LIE("header 1: its parts are not there", x.h[1].left_out = UINT32_MAX);
 	LIE("header 1: its parts are not there", x.h[1].splices = 3);
 	LIE("header 1: its parts are not there", x.h[1].first_splice = 1);
-	LIE("the headers do not have all that is there", x.h[1].left_out = 0; x.h[2].first_pair--);
+	LIE("the headers do not have all that is there", x.h[1].left_out = 0; x.h[2].first_pair--; x.h[3].first_pair--);
 	LIE("header 0: no such key or value", x.p[0].key = 7);
 	LIE("header 0: no such key or value", x.p[1].value = UINT64_MAX);
 	LIE("header 0: a key comes twice", x.p[1].key = x.p[0].key);
@@ -214,6 +215,29 @@ Test(index_lies, of_headers)
 	LIE("header 2: the tensors do not end where the file does", x.h[2].data_start--);
 	LIE("entry 3: does not begin where the one before it ends", x.e[3].begin++; x.e[3].end++; x.h[0].file_size++; x.f[0].size++);
 	LIE("entry 0: does not begin where the one before it ends", x.e[0].begin++; x.words[x.e[0].shape + 1] = 9; x.words[x.e[0].shape] = 1);
+}
+
+Test(index_lies, of_entries_that_are_shared)
+{
+	LIE("header 3: its parts are not there", x.h[3].like = 1); /* other entries */
+	LIE("header 3: its parts are not there", x.h[3].like = 2);
+	LIE("header 3: its parts are not there", x.h[3].like = 3);
+	LIE("header 3: its parts are not there", x.h[3].like = 4);
+	LIE("header 3: its parts are not there", x.h[3].like = UINT32_MAX);
+	LIE("header 3: its parts are not there", x.h[3].entries = 3; x.h[3].file_size = 18);
+	LIE("header 3: its parts are not there", x.h[3].first_entry = 1);
+	LIE("header 3: its parts are not there", x.h[3].ckpt = 1; x.h[3].data_start = 0);
+	LIE("header 3: its parts are not there", x.h[3].zero = 1);
+	LIE("header 3: its parts are not there", x.h[3].like = 1; x.h[3].first_entry = 4; x.h[3].entries = 2);
+	LIE("header 3: its parts are not there", x.h[2].like = 0; x.h[2].first_entry = 0; x.h[2].entries = 4; x.h[2].file_size = 130;
+	    x.f[2].size = 130; x.h[3].like = 2); /* like one that has none of its own */
+	LIE(GOOD, x.h[2].like = 0; x.h[2].first_entry = 0; x.h[2].entries = 4; x.h[2].file_size = 130; x.f[2].size = 130);
+	LIE("header 0: its parts are not there", x.h[0].like = 3);
+	LIE("header 3: the tensors do not end where the file does", x.h[3].file_size++);
+	LIE("header 3: the tensors do not end where the file does", x.h[3].data_start++);
+	LIE("header 3: no such start of the data", x.h[3].data_start = 7; x.h[3].file_size--);
+	LIE("header 3: only a .ckpt file", x.h[1].splices = 0; x.h[2].first_splice = x.h[3].first_splice = 0; x.h[3].splices = 2;
+	    x.e[5].begin = 200; x.e[5].end = 220);
 }
 
 Test(index_lies, of_ckpt_files)

@@ -9,6 +9,7 @@ import subprocess
 
 from mount import lib
 from mount.test_header_cache import LONG_AGO, age, in_place, look, saved, twins
+from ref import safefile, sharded
 
 CKPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "oracle", "cases", "ckpt_dtypes")
 
@@ -55,6 +56,29 @@ def test_some_files_differ(tmp):
     lib.write(index, b"no index")
     code, _, err = lib.gatherfs("mount", f"{tmp}/checkpoint", f"{tmp}/m", "--dry-run", "-o", f"header_cache={index}")
     lib.need(code == 0 and "is no index" in err, f"mount said {code}, {err!r}")
+
+
+def test_headers_that_differ_in_metadata_alone(tmp):
+    """A note in each file, of any length, moves the data and makes no two headers equal. The tensors are kept once all the same."""
+    model = sharded.Model()
+    for i in range(100):
+        model.add(f"t{i}", "F32", [8, 3], sharded.Layout([4], [0, -1]))
+    paths = saved(model, tmp)
+    alike = make(f"{tmp}/checkpoint", f"{tmp}/alike.index")
+    for i, path in enumerate(paths):
+        tensors, meta, _ = safefile.read_file(path)
+        in_place(path, safefile.write(tensors, {**meta, "note": "7" * 10 ** i}))
+    index = f"{tmp}/shared.index"
+    said = make(f"{tmp}/checkpoint", index)
+    lib.equal((said["headers"], alike["headers"]), (4, 1), "distinct headers")
+    lib.need(said["bytes"] < alike["bytes"] + 3000, f"{said['bytes']} bytes; of equal headers {alike['bytes']}")
+    for options in ([f"header_cache={index}"], [f"header_cache={tmp}/cache"], [f"header_cache={tmp}/cache"]):
+        look(f"{tmp}/checkpoint", *options, model=model)
+    code, out, err = lib.gatherfs("check", f"{tmp}/checkpoint", "-o", f"header_cache={index}")
+    lib.need(code == 0, f"check of an index that is right: {code} {out}{err}")
+    age(paths[1], LONG_AGO + 1)
+    look(f"{tmp}/checkpoint", f"header_cache={tmp}/cache", model=model, want=(3, 1))
+    look(f"{tmp}/checkpoint", f"header_cache={tmp}/cache", model=model, want=(4, 0))
 
 
 def test_young_files_are_left_out(tmp):
