@@ -65,22 +65,38 @@ uint64_t tensors_number(const struct model *m)
 	return m->tree.base + m->tree.count;
 }
 
-static struct tree_file *list_files(const struct browse_index *index, struct arena *arena)
+/* What is being listed: the paths in `arena`, which goes when the tree is made. */
+struct listing {
+	struct tree_file *files;
+	uint64_t count;
+	struct arena *arena;
+};
+
+/* Every form of these tensors, but for those with holes, whose blocks cannot all be read. */
+static bool add_files(struct listing *l, const struct tensor *tensors, uint64_t count)
 {
-	struct tree_file *files = reallocarray(NULL, index->count * BROWSE_KINDS + 1, sizeof(*files));
+	for (uint64_t i = 0; i < count; i++) {
+		const char *path;
 
-	for (uint64_t i = 0; files && i < index->count * BROWSE_KINDS; i++) {
-		const struct browse_entry *e = &index->entries[i / BROWSE_KINDS];
-		enum browse_kind form = (enum browse_kind)(i % BROWSE_KINDS);
+		if (tensors[i].holes)
+			continue;
+		path = browse_escape(tensors[i].name, l->arena);
+		for (enum browse_kind form = 0; form < BROWSE_KINDS; form++) {
+			struct tree_file *file = &l->files[l->count++];
 
-		files[i] = (struct tree_file){ .kind = TREE_TENSOR, .tensor = e->tensor, .form = form,
-					       .path = arena_printf(arena, "%s%s", e->path, browse_ending(form)) };
-		if (!files[i].path) {
-			free(files);
-			return NULL;
+			*file = (struct tree_file){ .kind = TREE_TENSOR, .tensor = &tensors[i], .form = form,
+						    .path = path ? arena_printf(l->arena, "%s%s", path, browse_ending(form)) : NULL };
+			if (!file->path)
+				return false;
 		}
 	}
-	return files;
+	return true;
+}
+
+static bool list_files(const struct checkpoint *ckpt, struct listing *l)
+{
+	l->files = reallocarray(NULL, (ckpt->count + ckpt->outside_count) * BROWSE_KINDS + 1, sizeof(*l->files));
+	return l->files && add_files(l, ckpt->tensors, ckpt->count) && add_files(l, ckpt->outside, ckpt->outside_count);
 }
 
 static bool list_sources(const struct model *m, struct tensors *t)
@@ -98,21 +114,17 @@ static bool list_sources(const struct model *m, struct tensors *t)
 /* Makes all of it in a new arena, which is dropped when that fails. The lock is held. */
 static const struct tree *make(const struct model *m, struct tensors *t)
 {
-	struct arena *scratch = arena_new();
-	struct tree_file *files = NULL;
-	struct browse_index index;
+	struct listing l = { .arena = arena_new() };
 	struct tree *tree;
 	struct error err;
 	bool made = false;
 
 	t->arena = arena_new();
 	tree = t->arena ? arena_alloc(t->arena, 1, sizeof(*tree)) : NULL;
-	if (scratch && tree && list_sources(m, t) && browse_index(m->checkpoint, scratch, &index) == 0)
-		files = list_files(&index, scratch);
-	if (files)
-		made = tree_build_files(files, index.count * BROWSE_KINDS, tensors_number(m), t->arena, tree, &err) == 0;
-	free(files);
-	arena_free(scratch);
+	if (l.arena && tree && list_sources(m, t) && list_files(m->checkpoint, &l))
+		made = tree_build_files(l.files, l.count, tensors_number(m), t->arena, tree, &err) == 0;
+	free(l.files);
+	arena_free(l.arena);
 	if (made)
 		return tree;
 	arena_free(t->arena);

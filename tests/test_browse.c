@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Paths of tensors: a bijection with names, folders as ranges; and the headers and texts of a tensor's files. */
+/* Paths of tensors, which can be undone, and the tree that they make; the headers and texts of a tensor's files. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/tree.h"
 #include "layout/about.h"
 #include "layout/browse.h"
 #include "layout/json.h"
@@ -14,6 +15,45 @@
 
 #define NAMES 400
 #define NAME_MAX_LEN 1200
+
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c - 'A' + 10;
+}
+
+/* What the sign at *p of a part that begins at `part` stands for, a byte or nothing (0), and *p behind it. */
+static int undo(const char **p, const char *part)
+{
+	const char *s = *p;
+	bool empty = s == part;
+
+	if (*s != '%') {
+		*p = s + 1;
+		return *s == '/' ? '.' : (unsigned char)*s;
+	}
+	if (s[1] == '/' || s[1] == '\0') {
+		*p = s + (empty || !s[1] ? 1 : 2);
+		return 0;
+	}
+	*p = s + 3;
+	return hex_digit(s[1]) << 4 | hex_digit(s[2]);
+}
+
+/* The name that has this path. */
+static const char *unescape(const char *path, struct arena *arena)
+{
+	char *name = arena_alloc(arena, strlen(path) + 1, 1), *end = name;
+
+	for (const char *p = path, *part = path; *p;) {
+		int byte = undo(&p, part);
+
+		if (p[-1] == '/')
+			part = p;
+		if (byte)
+			*end++ = (char)byte;
+	}
+	return name;
+}
 
 Test(browse, paths)
 {
@@ -24,25 +64,11 @@ Test(browse, paths)
 		{ "m.safetensors", "m/safetensors" }, { "a b", "a b" }, { "-rf.~", "-rf/~" }, { "bad\xff", "bad%FF" },
 	};
 	struct arena *arena = arena_new();
-	const char *name;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		cr_assert_str_eq(browse_escape(cases[i][0], arena), cases[i][1]);
-		cr_assert_eq(browse_unescape(cases[i][1], arena, &name), 0);
-		cr_assert_str_eq(name, cases[i][0]);
+		cr_assert_str_eq(unescape(cases[i][1], arena), cases[i][0]);
 	}
-	arena_free(arena);
-}
-
-Test(browse, what_is_no_path)
-{
-	static const char *const cases[] = { "", "/", "a/", "/a", "a//b", "a.b", ".", "..", "a/../b", "%61", "a%2f", "%G0", "a%", "%2", "a%/b", "%00", "a%0/b",
-					     "a%%", "%%", "%/", "a\tb", "%E6%9D%83", "a/b.txt" };
-	struct arena *arena = arena_new();
-	const char *name;
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		cr_assert_eq(browse_unescape(cases[i], arena, &name), -EINVAL, "\"%s\" is \"%s\"", cases[i], name);
 	arena_free(arena);
 }
 
@@ -77,10 +103,10 @@ static void check_parts(const char *path)
 	}
 }
 
-Test(browse, bijection)
+Test(browse, paths_can_be_undone)
 {
 	char name[NAME_MAX_LEN];
-	const char *path, *back;
+	const char *path;
 
 	srand(11);
 	for (int i = 0; i < 30000; i++) {
@@ -89,14 +115,7 @@ Test(browse, bijection)
 		random_name(name);
 		path = browse_escape(name, arena);
 		check_parts(path);
-		cr_assert_eq(browse_unescape(path, arena, &back), 0, "%s", path);
-		cr_assert_str_eq(back, name);
-		/* random damage either is no path, or is the path of another name */
-		char *other = arena_strndup(arena, path, strlen(path));
-
-		other[(size_t)rand() % strlen(path)] = "%/.aA4\xe6\x01"[rand() % 8];
-		if (browse_unescape(other, arena, &back) == 0)
-			cr_assert_str_eq(browse_escape(back, arena), other);
+		cr_assert_str_eq(unescape(path, arena), name);
 		arena_free(arena);
 	}
 }
@@ -105,95 +124,66 @@ Test(browse, long_parts_go_on)
 {
 	struct arena *arena = arena_new();
 	char name[NAME_MAX_LEN] = "";
-	const char *path, *back;
+	const char *path;
 
 	for (size_t len = 1; len < 800; len++) {
 		strcat(name, "x");
 		path = browse_escape(name, arena);
 		check_parts(path);
 		cr_assert_eq(strlen(path), len + 2 * ((len - 1) / 249), "%zu", len);
-		cr_assert_eq(browse_unescape(path, arena, &back), 0);
-		cr_assert_str_eq(back, name);
+		cr_assert_str_eq(unescape(path, arena), name);
 	}
 	arena_free(arena);
 }
 
 Test(browse, endings)
 {
-	uint64_t stem;
-	enum browse_kind kind;
-
-	cr_assert(browse_file("weight.npy", &stem, &kind) && stem == 6 && kind == BROWSE_NPY);
-	cr_assert(browse_file("txt.txt", &stem, &kind) && stem == 3 && kind == BROWSE_TXT);
-	cr_assert_not(browse_file(".txt", &stem, &kind));
-	cr_assert_not(browse_file("weight", &stem, &kind));
-	cr_assert_not(browse_file("weight.safetensors", &stem, &kind));
 	for (int i = 0; i < BROWSE_KINDS; i++)
 		cr_assert_leq(strlen(browse_ending((enum browse_kind)i)) + BROWSE_PART_MAX, 255);
 }
 
-struct listing {
-	const struct browse_index *index;
-	struct arena *arena;
-	uint64_t tensors, folders;
-};
-
-/* Goes through a folder and puts the folders in it onto `todo`; every child must be found by its name. */
-static void list_folder(struct listing *l, const struct browse_folder *folder, struct browse_folder *todo, uint64_t *count)
+/* What a path leads to, by look-ups. */
+static const struct tree_node *walk(const struct tree *tree, const char *path, struct arena *arena)
 {
-	struct browse_child child, found, before = { .len = 0 };
+	const struct tree_node *node = &tree->nodes[0];
+	char *rest = arena_strndup(arena, path, strlen(path)), *name;
 
-	for (uint64_t at = folder->first; browse_next(l->index, folder, &at, &child); before = child) {
-		cr_assert(child.len > 0);
-		cr_assert(browse_find(l->index, folder, child.name, child.len, child.is_folder, &found));
-		cr_assert_eq(found.entry, child.entry);
-		cr_assert_eq(found.is_folder, child.is_folder);
-		cr_assert_not(before.len == child.len && before.is_folder == child.is_folder && memcmp(before.name, child.name, child.len) == 0, "listed twice");
-		if (child.is_folder) {
-			cr_assert(child.folder.end > child.folder.first && child.folder.skip > folder->skip);
-			cr_assert_eq(found.folder.end, child.folder.end);
-			todo[(*count)++] = child.folder;
-			l->folders++;
-			continue;
-		}
-		const struct browse_entry *e = &l->index->entries[child.entry];
-
-		cr_assert_str_eq(e->path, browse_escape(e->tensor->name, l->arena));
-		cr_assert_eq(strlen(e->path), folder->skip + child.len);
-		l->tensors++;
-	}
-	cr_assert_not(browse_find(l->index, folder, "no such", 7, true, &found));
-	cr_assert_not(browse_find(l->index, folder, "\xff", 1, false, &found));
+	while (node && (name = strsep(&rest, "/")))
+		node = tree_find(tree, node, name);
+	return node;
 }
 
-static void check_index(const struct checkpoint *ckpt, struct listing *l)
+/* All tensors in one tree, with a file for each form; every file is found where its path says. Returns how many folders there are. */
+static uint32_t check_tree(const struct tensor *tensors, uint64_t count)
 {
-	static struct browse_folder todo[NAMES * 200];
-	struct browse_index index;
-	uint64_t count = 0;
+	struct tree_file *files = calloc(count * BROWSE_KINDS, sizeof(*files)), *file = files;
+	struct arena *arena = arena_new();
+	uint32_t folders = 0;
+	struct tree tree;
+	struct error err;
 
-	l->arena = arena_new();
-	cr_assert_eq(browse_index(ckpt, l->arena, &index), 0);
-	cr_assert_eq(index.count, ckpt->count + ckpt->outside_count);
-	l->index = &index;
-	todo[count++] = browse_root(&index);
-	while (count > 0) {
-		struct browse_folder folder = todo[--count];
+	for (uint64_t i = 0; i < count; i++)
+		for (enum browse_kind form = 0; form < BROWSE_KINDS; form++)
+			*file++ = (struct tree_file){ .path = arena_printf(arena, "%s%s", browse_escape(tensors[i].name, arena), browse_ending(form)),
+						      .kind = TREE_TENSOR, .tensor = &tensors[i], .form = form };
+	cr_assert_eq(tree_build_files(files, count * BROWSE_KINDS, 1, arena, &tree, &err), 0, "%s", err.msg);
+	for (file = files; file < files + count * BROWSE_KINDS; file++) {
+		const struct tree_node *node = walk(&tree, file->path, arena);
 
-		list_folder(l, &folder, todo, &count);
+		cr_assert(node && node->kind == TREE_TENSOR && node->tensor == file->tensor && node->form == file->form, "%s", file->path);
 	}
-	cr_assert_eq(l->tensors, index.count);
-	arena_free(l->arena);
+	for (uint64_t i = 1; i < tree.count; i++)
+		folders += tree.nodes[i].kind == TREE_DIR;
+	arena_free(arena);
+	free(files);
+	return folders;
 }
 
 Test(browse, a_leaf_that_is_also_a_folder)
 {
-	struct tensor tensors[] = { { .name = "a.b" }, { .name = "a.b.c" }, { .name = "a.b-c" }, { .name = "a" }, { .name = "a.b.c.d" } }, outside[] = { { .name = "ab" } };
-	struct checkpoint ckpt = { .tensors = tensors, .count = 5, .outside = outside, .outside_count = 1 };
-	struct listing l = { 0 };
+	static const struct tensor tensors[] = { { .name = "a.b" }, { .name = "a.b.c" }, { .name = "a.b-c" }, { .name = "a" }, { .name = "a.b.c.d" }, { .name = "ab" } };
 
-	check_index(&ckpt, &l);
-	cr_assert_eq(l.folders, 3); /* a, a/b, a/b/c */
+	cr_assert_eq(check_tree(tensors, 6), 3); /* a, a/b, a/b/c */
 }
 
 Test(browse, random_trees)
@@ -203,19 +193,18 @@ Test(browse, random_trees)
 
 	srand(12);
 	for (int round = 0; round < 20; round++) {
-		struct checkpoint ckpt = { .tensors = tensors };
-		struct listing l = { 0 };
+		uint64_t count = 0;
 
 		for (uint64_t tries = 0; tries < NAMES; tries++) {
 			bool twice = false;
 
-			random_name(names[ckpt.count]);
-			for (uint64_t i = 0; i < ckpt.count; i++)
-				twice |= strcmp(names[i], names[ckpt.count]) == 0;
-			tensors[ckpt.count].name = names[ckpt.count];
-			ckpt.count += !twice;
+			random_name(names[count]);
+			for (uint64_t i = 0; i < count; i++)
+				twice |= strcmp(names[i], names[count]) == 0;
+			tensors[count].name = names[count];
+			count += !twice;
 		}
-		check_index(&ckpt, &l);
+		check_tree(tensors, count);
 	}
 }
 

@@ -195,6 +195,10 @@ def test_ranks_that_are_not_there(tmp):
         there = {os.path.dirname(p) for p in glob.glob(f"{source}/*/*.safetensors")}
         parts = [p for t in json.loads(lib.read(f"{root}/.gatherfs/layout.json"))["tensors"] for p in t["parts"]]
         lib.need(parts and all(os.path.dirname(p["file"]) in there for p in parts), "layout.json")
+        shown = {name: data for name, (_, _, data) in model.whole().items() if os.path.exists(f"{path_of(root, name)}.bin")}
+        lib.need(0 < len(shown) < len(model.whole()), f"tensors that are told of: {sorted(shown)}")
+        for name, data in shown.items():
+            lib.need(lib.read(f"{path_of(root, name)}.bin") == data, f"{name}: the bytes differ")
         for folder, _, files in os.walk(root):
             for path in (f"{folder}/{name}" for name in files):
                 lib.equal(os.stat(path).st_size, len(lib.read(path)), f"{path}: size")
