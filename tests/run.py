@@ -25,8 +25,9 @@ from concurrent.futures import ThreadPoolExecutor
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = {"check": ".venv/check/bin/python", "clients": ".venv/clients/bin/python"}
 SYNTHESIS = re.compile(r"Synthesis: Tested: (\d+) \| Passing: (\d+) ")
-SHOWN = 12  # problems of a group that are printed in full
-LONGEST = 20000  # characters of one: the stacks of all threads, when a test hangs
+SHOWN = 12  # problems of a group that are printed
+LINES, LONGEST = 40, 6000  # lines and characters that are printed of one; a test that hangs tells the stacks of all threads
+FAILED = "build/failed"  # where the rest of them is
 SLOW = 4  # how much longer a program may take under sanitizers
 
 
@@ -136,7 +137,7 @@ def execute(job, folder):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             code = None
-    with open(log, errors="replace") as f:
+    with open(log, errors="replace") as f:  # a carriage return ends a line too, as one does that clears a progress bar
         return code, f.read()
 
 
@@ -176,6 +177,17 @@ def run_job(job):
     return job
 
 
+def shortened(problem, name):
+    """What is printed of a problem; all of a long one is in the file `name` below FAILED."""
+    start = "\n".join(problem.split("\n")[:LINES])[:LONGEST]
+    if start == problem:
+        return problem
+    os.makedirs(FAILED, exist_ok=True)
+    with open(f"{FAILED}/{name}", "w") as f:
+        f.write(problem + "\n")
+    return f"{start}\n... all {len(problem.splitlines())} lines are in {FAILED}/{name}"
+
+
 def run_group(name, jobs, workers, verbose):
     began = time.time()
     with ThreadPoolExecutor(workers) as pool:
@@ -185,8 +197,8 @@ def run_group(name, jobs, workers, verbose):
     for job in jobs if verbose else ():
         print(f"    {job.name:40}{job.passed:5} passed{job.seconds:8.1f} s")
     problems = [problem for job in jobs for problem in job.problems]
-    for problem in problems[:SHOWN]:
-        print("    " + problem[:LONGEST].replace("\n", "\n    "), flush=True)
+    for i, problem in enumerate(problems[:SHOWN], 1):
+        print("    " + shortened(problem, "-".join([*re.findall("[a-z]+", name), str(i)])).replace("\n", "\n    "), flush=True)
     if problems[SHOWN:]:
         print(f"    ... and {len(problems) - SHOWN} more", flush=True)
     return passed, failed
@@ -219,6 +231,7 @@ def main():
     if refusal:
         print(f"nothing can be mounted here, so no test was run: {refusal}\n0 passed, 1 failed")
         return 1
+    shutil.rmtree(FAILED, ignore_errors=True)
     jobs = [job for group in a.group for job in GROUPS[group](a.build)] + (sanitized(a.asan) if a.asan else []) + \
         (threaded(a.tsan) if a.tsan else [])
     passed = failed = 0
