@@ -4,26 +4,13 @@
 
 #include "layout/box.h"
 #include "layout/ckpt.h"
-#include "layout/utf8.h"
 #include "tests/fuzz/fuzz.h"
-
-static void check_name(const char *name)
-{
-	uint64_t len = strlen(name);
-	uint32_t n, code;
-
-	FUZZ_PROMISE(len > 0);
-	for (uint64_t i = 0; i < len; i += n) {
-		n = utf8_decode((const uint8_t *)name + i, len - i, &code);
-		FUZZ_PROMISE(n > 0);
-	}
-}
 
 static void check_entry(const struct safetensors_entry *e)
 {
 	uint64_t n = 1, bytes;
 
-	check_name(e->name);
+	FUZZ_PROMISE(*e->name && fuzz_is_utf8(e->name));
 	FUZZ_PROMISE(e->axes <= BOX_AXES);
 	for (uint32_t a = 0; a < e->axes; a++)
 		FUZZ_PROMISE(bytes_mul(n, e->shape[a], &n));
@@ -53,7 +40,7 @@ static void check_index(const struct ckpt *c, uint64_t size)
 	}
 	FUZZ_PROMISE(s == c->splices + c->splice_count);
 	for (uint64_t i = 0; i < c->left_out_count; i++)
-		check_name(c->left_out[i].key);
+		FUZZ_PROMISE(*c->left_out[i].key && fuzz_is_utf8(c->left_out[i].key));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

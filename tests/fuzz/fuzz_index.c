@@ -7,26 +7,14 @@
 
 #include "layout/box.h"
 #include "layout/index_write.h"
-#include "layout/utf8.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/index.h"
-
-static void check_text(const char *text)
-{
-	uint64_t len = strlen(text);
-	uint32_t n, code;
-
-	for (uint64_t i = 0; i < len; i += n) {
-		n = utf8_decode((const uint8_t *)text + i, len - i, &code);
-		FUZZ_PROMISE(n > 0);
-	}
-}
 
 static void check_entry(const struct safetensors_entry *e)
 {
 	uint64_t n = 1, bytes;
 
-	check_text(e->name);
+	FUZZ_PROMISE(fuzz_is_utf8(e->name));
 	FUZZ_PROMISE(e->axes <= BOX_AXES && e->dtype < DTYPE_COUNT);
 	for (uint32_t a = 0; a < e->axes; a++)
 		FUZZ_PROMISE(bytes_mul(n, e->shape[a], &n));
@@ -46,8 +34,8 @@ static void check_unique(const struct safetensors *st)
 static void check_pairs(const struct pair *pairs, uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i++) {
-		check_text(pairs[i].key);
-		check_text(pairs[i].value);
+		FUZZ_PROMISE(fuzz_is_utf8(pairs[i].key));
+		FUZZ_PROMISE(fuzz_is_utf8(pairs[i].value));
 	}
 }
 

@@ -5,7 +5,6 @@
 #include "layout/counters.h"
 #include "layout/metadata.h"
 #include "layout/shard_id.h"
-#include "layout/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_tensor(const struct metadata_tensor *t)
@@ -41,7 +40,6 @@ static void check_key(const uint8_t *data, size_t size, struct arena *arena)
 	const char *key = arena_strndup(arena, (const char *)data, size < 4096 ? size : 4096);
 	struct error err = { "" };
 	struct shard_id id;
-	uint32_t code;
 
 	if (shard_id_parse(key, arena, &id, &err) < 0) {
 		FUZZ_PROMISE(err.msg[0]);
@@ -50,8 +48,7 @@ static void check_key(const uint8_t *data, size_t size, struct arena *arena)
 	FUZZ_PROMISE(*id.name && strlen(id.name) < strlen(key));
 	for (const char *p = key; *p && (uint8_t)*p < 0x80; p++)
 		if (!p[1]) /* a key of ASCII alone gives a name that is UTF-8 */
-			for (uint32_t i = 0, n, len = (uint32_t)strlen(id.name); i < len; i += n)
-				FUZZ_PROMISE((n = utf8_decode((const uint8_t *)id.name + i, len - i, &code)) > 0);
+			FUZZ_PROMISE(fuzz_is_utf8(id.name));
 }
 
 static void check_counters(struct bytes text, struct arena *arena)

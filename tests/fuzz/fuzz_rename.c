@@ -7,21 +7,9 @@
 
 #include "layout/names.h"
 #include "layout/rename.h"
-#include "layout/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 #define NAMES 8
-
-static bool is_name(const char *name)
-{
-	uint64_t len = strlen(name);
-	uint32_t n, code;
-
-	for (uint64_t i = 0; i < len; i += n)
-		if ((n = utf8_decode((const uint8_t *)name + i, len - i, &code)) == 0)
-			return false;
-	return len > 0;
-}
 
 /* Tensors of these names, but for those that no checkpoint has. */
 static uint64_t make(const uint8_t *text, size_t size, struct arena *arena, struct tensor *t)
@@ -34,7 +22,7 @@ static uint64_t make(const uint8_t *text, size_t size, struct arena *arena, stru
 		end = strchrnul(line, '\n');
 		const char *name = arena_strndup(arena, line, (size_t)(end - line));
 
-		if (is_name(name) && names_find(&seen, name) == NAMES_NONE) {
+		if (*name && fuzz_is_utf8(name) && names_find(&seen, name) == NAMES_NONE) {
 			names_add(&seen, name);
 			t[count++] = (struct tensor){ .name = name, .source_name = name };
 		}
@@ -50,7 +38,7 @@ static void check_all(const struct checkpoint *ckpt, const struct tensor *before
 		const struct tensor *t = &ckpt->tensors[i];
 		uint64_t same = 0;
 
-		FUZZ_PROMISE(is_name(t->name) && names_add(&seen, t->name) == i);
+		FUZZ_PROMISE(*t->name && fuzz_is_utf8(t->name) && names_add(&seen, t->name) == i);
 		FUZZ_PROMISE(checkpoint_find(ckpt->tensors, ckpt->count, t->name) == t);
 		for (uint64_t k = 0; k < ckpt->count; k++)
 			same += before[k].source_name == t->source_name;

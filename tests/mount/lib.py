@@ -2,6 +2,7 @@
 """What the mount tests share. A test is a function test_*(tmp) with an empty folder of its own, and returns None, or a
 remark on what it could not try here; main() runs all of a file."""
 import atexit
+import errno
 import inspect
 import os
 import shutil
@@ -172,6 +173,15 @@ def same_tensors(got, want, what="tensors"):
     for name in want:
         need(got[name][:2] == (want[name][0], list(want[name][1])), f"{what}: {name} is {got[name][:2]}, want {want[name][:2]}")
         need(got[name][2] == want[name][2], f"{what}: the bytes of {name} differ")
+
+
+def expect_eio(reading, what):
+    try:
+        reading()
+    except OSError as e:
+        equal(e.errno, errno.EIO, what)
+        return
+    raise AssertionError(f"{what}: the read went through")
 
 
 def read(path):

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sources on slow storage: what is read of them ahead of a reader, in which order and how much at a time; and what faults do."""
-import errno
 import json
 import os
 import random
@@ -53,15 +52,6 @@ def forget(folder):
             os.fsync(fd)
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
             os.close(fd)
-
-
-def expect_eio(read, what):
-    try:
-        read()
-    except OSError as e:
-        lib.equal(e.errno, errno.EIO, what)
-        return
-    raise AssertionError(f"{what}: the read went through")
 
 
 def sums(storage):
@@ -200,7 +190,7 @@ def test_faults_ahead(tmp):
                 lib.equal(os.pread(f.fileno(), 65536, begin + at), want[first][2][at:at + 65536], "before the fault")
             storage.tell(eio=-1)
             lib.wait_for(lambda: storage.said()["now"] == 0, "the storage to come to rest")
-            expect_eio(lambda: [os.pread(f.fileno(), 65536, at) for at in range(0, 16 * MIB, 65536)], "the failing source, when it is read")
+            lib.expect_eio(lambda: [os.pread(f.fileno(), 65536, at) for at in range(0, 16 * MIB, 65536)], "the failing source, when it is read")
             storage.tell(eio=0)
             lib.equal(in_order(path)[begin:begin + 8 * MIB], want[first][2], "when the fault is over")
         os.truncate(f"{source}/rank_5/{NAME.format(5)}", 300000)
@@ -217,7 +207,7 @@ def test_truncated_ahead(tmp):
         with open(path, "rb", buffering=0) as f:
             got = f.read(MIB) + f.read(MIB)
             os.truncate(f"{source}/rank_6/{NAME.format(6)}", 300000)
-            expect_eio(lambda: [f.read(MIB) for _ in range(16)], "a truncated source")
+            lib.expect_eio(lambda: [f.read(MIB) for _ in range(16)], "a truncated source")
             begin = 8 + int.from_bytes(got[:8], "little")
             lib.equal(got[begin:], model.whole()["columns"][2][:len(got) - begin], "what was read before")
         lib.need("rank_6" in lib.read(f"{root}/.gatherfs/status").decode(), "the status does not name it")

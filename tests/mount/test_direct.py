@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from mount import lib
-from mount.test_reads import direct, expect_eio, saved, whole_file
+from mount.test_reads import direct, saved, whole_file
 from ref import safefile, sharded
 
 MIB = 1 << 20
@@ -102,7 +102,7 @@ def test_truncated_with_direct_io(tmp):
         done = subprocess.run([sys.executable, "-c", reader, path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         lib.need(done.returncode != 0 and want.startswith(done.stdout), "a reader through a mapping")
         begin = want.index(model.whole()["a"][2])
-        expect_eio(lambda: lib.read_at(path, begin, MIB), "a read of both ranks")
+        lib.expect_eio(lambda: lib.read_at(path, begin, MIB), "a read of both ranks")
         lib.need(lib.read_at(path, begin, 65536) == want[begin:begin + 65536], "rank 0's part")
         lib.need(victim in lib.read(f"{root}/.gatherfs/status").decode(), "the status names the file")
 
@@ -119,9 +119,9 @@ def test_truncated_with_trust(tmp):
         lib.equal(status(root)["trusted"], True, "trusted before")
         victim = cut(source, 8192)
         begin = want.index(model.whole()["a"][2])
-        expect_eio(lambda: direct(path, (begin + (3 << 18)) // 4096 * 4096, 65536), "the first read of what is gone")
+        lib.expect_eio(lambda: direct(path, (begin + (3 << 18)) // 4096 * 4096, 65536), "the first read of what is gone")
         lib.wait_for(lambda: not status(root)["trusted"], "the end of the trust")
-        expect_eio(lambda: direct(path, (begin + (3 << 18)) // 4096 * 4096, 65536), "the second")
+        lib.expect_eio(lambda: direct(path, (begin + (3 << 18)) // 4096 * 4096, 65536), "the second")
         text = lib.read(f"{root}/.gatherfs/status").decode()
         lib.need(victim in text and "now every read is checked" in text, f"the status: {text}")
         lib.need(direct(path, 0, 65536) == want[:65536], "rank 0's part")
@@ -141,7 +141,7 @@ def test_last_page_with_trust(tmp):
         lib.need(size > end, "a weak test: nothing was cut off")
         got = direct(path, offset, 100000 + (-end) % 4096)
         lib.need(got == want[offset:offset + 100000] + bytes((-end) % 4096), "the last page: old bytes, then zeros")
-        expect_eio(lambda: direct(path, offset + 100000 + 4096 * 64, 4096), "a page that is gone")
+        lib.expect_eio(lambda: direct(path, offset + 100000 + 4096 * 64, 4096), "a page that is gone")
 
 
 def test_trust_under_writers(tmp):

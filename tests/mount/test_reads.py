@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads of every kind return the bytes of the whole, and say so when a source has changed."""
-import errno
 import json
 import mmap
 import os
@@ -113,15 +112,6 @@ def test_copies(tmp):
         lib.need(lib.read(f"{tmp}/sent") == want, "sendfile")
 
 
-def expect_eio(read, what):
-    try:
-        read()
-    except OSError as e:
-        lib.equal(e.errno, errno.EIO, what)
-        return
-    raise AssertionError(f"{what}: the read went through")
-
-
 def test_truncated_source(tmp):
     """A source cut off under an open file: its reads fail with EIO, others go on, the daemon lives, the status names the file."""
     model = sharded.Model().add("a", "F32", [1 << 18], sharded.Layout([2], [0])).add("b", "F32", [4], sharded.Layout([2], [-1]))
@@ -133,8 +123,8 @@ def test_truncated_source(tmp):
         half = data + (1 << 19)  # the second half of "a" is rank 1's
         fd = os.open(path, os.O_RDONLY)
         os.truncate(victim, 4096)
-        expect_eio(lambda: direct(path, half // 4096 * 4096 + 4096, 4096), "a direct read of the truncated source")
-        expect_eio(lambda: direct(path, data, MIB), "a read that begins in a good source and ends in the truncated one")
+        lib.expect_eio(lambda: direct(path, half // 4096 * 4096 + 4096, 4096), "a direct read of the truncated source")
+        lib.expect_eio(lambda: direct(path, data, MIB), "a read that begins in a good source and ends in the truncated one")
         want = model.whole()["a"][2]
         lib.need(direct(path, data, 65536) == want[:65536], "rank 0's part can still be read")
         lib.need(os.pread(fd, 100, data) == want[:100], "through the file that was open before")
@@ -170,7 +160,7 @@ def test_one_bad_source_of_many(tmp):
             want = model.whole()["w"][2]
             lib.need(direct(path, 4096, MIB) == want, "all of it, before")
             os.utime(f"{source}/rank_{victim}/net_rank_{victim}-1_10.safetensors", (1, 1))
-            expect_eio(lambda: direct(path, 4096, MIB), f"a read with rank_{victim} in it")
+            lib.expect_eio(lambda: direct(path, 4096, MIB), f"a read with rank_{victim} in it")
             at = 0 if victim else 256
             lib.need(direct(path, 4096 + at, 256) == want[at:at + 256], "a rank that has not changed")
 
@@ -183,7 +173,7 @@ def test_rewritten_source(tmp):
         path = f"{root}/model-00001-of-00001.safetensors"
         lib.same_tensors(safefile.read_file(path)[0], model.whole())
         other.save(source)
-        expect_eio(lambda: [direct(path, at, 4096) for at in range(4096, os.path.getsize(path), 4096)], "a read of a rewritten source")
+        lib.expect_eio(lambda: [direct(path, at, 4096) for at in range(4096, os.path.getsize(path), 4096)], "a read of a rewritten source")
     with lib.Mount(source) as root:
         lib.same_tensors(lib.tensors_of(root), other.whole())
 
