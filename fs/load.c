@@ -96,16 +96,16 @@ static int add_with(struct loading *ld, struct error *err)
 	return code;
 }
 
-static int add_strategy(struct loading *ld, const struct strategy *strategy, const char *path, struct error *err)
+/* Adds a strategy, if there is one, as a file, whose bytes are *file. */
+static int add_strategy(struct loading *ld, const struct strategy *strategy, const char *path, struct bytes *file, struct error *err)
 {
 	struct model *m = ld->model;
-	struct bytes file;
 	int code;
 
 	if (!strategy)
 		return 0;
-	code = strategy_write(strategy, m->arena, &file, err);
-	return code < 0 ? code : view_add_literal(&m->view, m->arena, path, file, err);
+	code = strategy_write(strategy, m->arena, file, err);
+	return code < 0 ? code : view_add_literal(&m->view, m->arena, path, *file, err);
 }
 
 static int lay_out_tensors(struct loading *ld, struct error *err)
@@ -163,6 +163,20 @@ static int show_counters(struct loading *ld, struct error *err)
 	return ld->own_hf_index ? 0 : load_common(ld, err);
 }
 
+/* How SOURCE is cut, and the rank folders of a rank view; mostly they are the same. */
+static int show_strategies(struct loading *ld, bool ranks, struct error *err)
+{
+	const struct strategy *own = ld->one_of_many ? NULL : ld->model->strategy, *shown = ranks ? shown_strategy(ld) : NULL;
+	struct bytes file;
+	int code = add_strategy(ld, own, ".gatherfs/strategy.ckpt", &file, err);
+
+	if (code < 0 || !shown)
+		return code;
+	if (shown != own)
+		return add_strategy(ld, shown, ".gatherfs/" STRATEGIES_SHOWN, &file, err);
+	return view_add_literal(&ld->model->view, ld->model->arena, ".gatherfs/" STRATEGIES_SHOWN, file, err);
+}
+
 static int build_view(struct loading *ld, struct error *err)
 {
 	bool ranks = ld->options->to || ld->options->to_same;
@@ -172,9 +186,7 @@ static int build_view(struct loading *ld, struct error *err)
 		code = add_small_files(ld, ld->source, &ld->entries, err);
 	if (code == 0)
 		code = add_with(ld, err);
-	if (code == 0 && !ld->one_of_many)
-		code = add_strategy(ld, ld->model->strategy, ".gatherfs/strategy.ckpt", err);
-	return code == 0 && ranks ? add_strategy(ld, shown_strategy(ld), ".gatherfs/" STRATEGIES_SHOWN, err) : code;
+	return code == 0 ? show_strategies(ld, ranks, err) : code;
 }
 
 static int fill(struct loading *ld, struct error *err)
@@ -343,10 +355,11 @@ int load_beside(struct load_base *base, struct model **out, struct error *err)
 {
 	struct loading ld = { .options = base->options, .base = base, .one_of_many = true };
 	int code = begin_shared(&ld, base, err);
+	struct bytes file;
 
 	if (code == 0) {
 		ld.model->strategy = base->strategy.strategy;
-		code = add_strategy(&ld, ld.model->strategy, "strategy.ckpt", err);
+		code = add_strategy(&ld, ld.model->strategy, "strategy.ckpt", &file, err);
 	}
 	if (code == 0)
 		load_attributes(&ld);

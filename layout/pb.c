@@ -297,22 +297,60 @@ static bool put_nothing(pb_ostream_t *stream, const pb_field_t *field, void *con
 	return put_list(stream, field, &(struct pb_dims){ 0 });
 }
 
-static bool put_layout_items(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+/* A message in `arena`. */
+static int put_message(const pb_msgdesc_t *fields, const void *message, struct arena *arena, struct bytes *out, struct error *err)
 {
-	const struct pb_strategy *s = *arg;
+	pb_ostream_t stream;
+	size_t size;
+	uint8_t *buf;
 
-	for (uint64_t i = 0; i < s->layout_count; i++) {
-		struct pb_layout_item *item = &s->layouts[i];
-		ParallelLayoutItem m = { .param_name = { .funcs.encode = put_name, .arg = (void *)item->name }, .has_parallel_layouts = true };
-		ParallelLayouts *l = &m.parallel_layouts;
+	if (!pb_get_encoded_size(&size, fields, message))
+		return error_set(err, -E2BIG, "the strategy is too large to be written");
+	buf = arena_alloc(arena, size, 1);
+	if (!buf)
+		return error_nomem(err);
+	stream = pb_ostream_from_buffer(buf, size);
+	if (!pb_encode(&stream, fields, message))
+		return error_set(err, -EINVAL, "the strategy cannot be written: %s", PB_GET_ERROR(&stream));
+	*out = (struct bytes){ .ptr = buf, .len = stream.bytes_written };
+	return 0;
+}
 
-		l->dev_matrix = (pb_callback_t){ .funcs.encode = put_matrix, .arg = item };
-		l->tensor_map = (pb_callback_t){ .funcs.encode = put_map, .arg = item };
-		l->param_split_shape = l->indices_offset = (pb_callback_t){ .funcs.encode = put_nothing };
-		l->has_field = l->has_opt_weight_shard_step = l->has_opt_weight_shard_size = true;
-		l->opt_weight_shard_step = item->opt_step;
-		l->opt_weight_shard_size = item->opt_size;
-		if (!pb_encode_tag_for_field(stream, field) || !pb_encode_submessage(stream, ParallelLayoutItem_fields, &m))
+static int put_layout(const struct pb_layout_item *item, struct arena *arena, struct bytes *out, struct error *err)
+{
+	ParallelLayouts l = { .dev_matrix = { .funcs.encode = put_matrix, .arg = (void *)item },
+			      .tensor_map = { .funcs.encode = put_map, .arg = (void *)item },
+			      .param_split_shape = { .funcs.encode = put_nothing }, .indices_offset = { .funcs.encode = put_nothing },
+			      .has_field = true, .has_opt_weight_shard_step = true, .has_opt_weight_shard_size = true,
+			      .opt_weight_shard_step = item->opt_step, .opt_weight_shard_size = item->opt_size };
+
+	return put_message(ParallelLayouts_fields, &l, arena, out, err);
+}
+
+/* What is encoded: all of it, and its layouts as they will be in each parameter that has them. */
+struct merged {
+	const struct pb_merged *all;
+	struct bytes *layouts;
+};
+
+/* A ParallelLayoutItem, put together by hand: nanopb would encode the layout four times for each parameter. */
+static bool put_parameter(pb_ostream_t *stream, const char *name, struct bytes layout)
+{
+	return pb_encode_tag(stream, PB_WT_STRING, ParallelLayoutItem_param_name_tag) &&
+	       pb_encode_string(stream, (const pb_byte_t *)name, strlen(name)) &&
+	       pb_encode_tag(stream, PB_WT_STRING, ParallelLayoutItem_parallel_layouts_tag) && pb_encode_string(stream, layout.ptr, layout.len);
+}
+
+static bool put_parameters(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
+{
+	const struct merged *m = *arg;
+
+	for (uint64_t i = 0; i < m->all->parameter_count; i++) {
+		const struct pb_parameter *p = &m->all->parameters[i];
+		pb_ostream_t size = PB_OSTREAM_SIZING;
+
+		if (!put_parameter(&size, p->name, m->layouts[p->layout]) || !pb_encode_tag_for_field(stream, field) ||
+		    !pb_encode_varint(stream, size.bytes_written) || !put_parameter(stream, p->name, m->layouts[p->layout]))
 			return false;
 	}
 	return true;
@@ -320,36 +358,28 @@ static bool put_layout_items(pb_ostream_t *stream, const pb_field_t *field, void
 
 static bool put_strategy_items(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
 {
-	const struct pb_strategy *s = *arg;
+	const struct merged *m = *arg;
 
-	for (uint64_t i = 0; i < s->item_count; i++) {
-		ParallelStrategyItem m = { .node_name = { .funcs.encode = put_name, .arg = (void *)"stage" }, .has_parallel_strategys = true };
+	for (uint64_t i = 0; i < m->all->stages; i++) {
+		ParallelStrategyItem item = { .node_name = { .funcs.encode = put_name, .arg = (void *)"stage" }, .has_parallel_strategys = true };
 
-		m.parallel_strategys.has_stage = true;
-		m.parallel_strategys.stage = (int64_t)i;
-		if (!pb_encode_tag_for_field(stream, field) || !pb_encode_submessage(stream, ParallelStrategyItem_fields, &m))
+		item.parallel_strategys.has_stage = true;
+		item.parallel_strategys.stage = (int64_t)i;
+		if (!pb_encode_tag_for_field(stream, field) || !pb_encode_submessage(stream, ParallelStrategyItem_fields, &item))
 			return false;
 	}
 	return true;
 }
 
-int pb_encode_strategy(const struct pb_strategy *strategy, struct arena *arena, struct bytes *out, struct error *err)
+int pb_encode_strategy(const struct pb_merged *merged, struct arena *scratch, struct arena *arena, struct bytes *out, struct error *err)
 {
+	struct merged m = { .all = merged, .layouts = arena_alloc(scratch, merged->layout_count, sizeof(*m.layouts)) };
 	ParallelStrategyMap map = { .has_current_stage = true, .current_stage = 1,
-				    .parallel_strategy_item = { .funcs.encode = put_strategy_items, .arg = (void *)strategy },
-				    .parallel_layout_item = { .funcs.encode = put_layout_items, .arg = (void *)strategy } };
-	pb_ostream_t stream;
-	size_t size;
-	uint8_t *buf;
+				    .parallel_strategy_item = { .funcs.encode = put_strategy_items, .arg = &m },
+				    .parallel_layout_item = { .funcs.encode = put_parameters, .arg = &m } };
+	int code = m.layouts ? 0 : error_nomem(err);
 
-	if (!pb_get_encoded_size(&size, ParallelStrategyMap_fields, &map))
-		return error_set(err, -E2BIG, "the strategy is too large to be written");
-	buf = arena_alloc(arena, size, 1);
-	if (!buf)
-		return error_nomem(err);
-	stream = pb_ostream_from_buffer(buf, size);
-	if (!pb_encode(&stream, ParallelStrategyMap_fields, &map))
-		return error_set(err, -EINVAL, "the strategy cannot be written: %s", PB_GET_ERROR(&stream));
-	*out = (struct bytes){ .ptr = buf, .len = stream.bytes_written };
-	return 0;
+	for (uint64_t i = 0; code == 0 && i < merged->layout_count; i++)
+		code = put_layout(&merged->layouts[i], scratch, &m.layouts[i], err);
+	return code == 0 ? put_message(ParallelStrategyMap_fields, &map, arena, out, err) : code;
 }

@@ -41,10 +41,21 @@ struct pb_strategy {
  */
 int pb_decode_strategy(struct bytes file, struct arena *arena, struct pb_strategy *out, struct error *err);
 
+/* A strategy to be written: many parameters, and the few layouts that they have. */
+struct pb_merged {
+	const struct pb_layout_item *layouts; /* [layout_count], whose names are not looked at */
+	const struct pb_parameter {
+		const char *name;
+		uint32_t layout;              /* its number */
+	} *parameters;                        /* [parameter_count] */
+	uint64_t layout_count, parameter_count;
+	uint64_t stages;
+};
+
 /*
- * Encodes one as merge_pipeline_strategys writes it: current_stage 1, and item_count ParallelStrategyItems of stages 0, 1, ...
- * (strategy->stage and current_stage are not looked at).
+ * Encodes one as merge_pipeline_strategys writes it: current_stage 1, and ParallelStrategyItems of stages 0, 1, ... What it needs for
+ * that time alone it takes from `scratch`.
  */
-int pb_encode_strategy(const struct pb_strategy *strategy, struct arena *arena, struct bytes *out, struct error *err);
+int pb_encode_strategy(const struct pb_merged *merged, struct arena *scratch, struct arena *arena, struct bytes *out, struct error *err);
 
 #endif

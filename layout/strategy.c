@@ -4,11 +4,13 @@
  * is done in unite.c; here are parsing, finding and writing.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "layout/devices.h"
 #include "layout/json_strategy.h"
+#include "layout/known.h"
 #include "layout/layouts.h"
 #include "layout/strategy.h"
 #include "layout/unite.h"
@@ -195,21 +197,40 @@ const struct strategy_entry *strategy_find(const struct strategy *strategy, cons
 	return first;
 }
 
+/* "N-name", for stage N. NULL without memory. */
+static const char *merged_name(const struct strategy_entry *e, struct arena *arena)
+{
+	uint64_t len = strlen(e->name) + 1;
+	char stage[16], *name;
+	int n = snprintf(stage, sizeof(stage), "%u-", e->stage);
+
+	name = arena_alloc(arena, (uint64_t)n + len, 1);
+	if (!name)
+		return NULL;
+	memcpy(name, stage, (size_t)n);
+	memcpy(name + n, e->name, len);
+	return name;
+}
+
 static int write_all(const struct strategy *s, struct arena *scratch, struct arena *arena, struct bytes *out, struct error *err)
 {
-	struct pb_strategy raw = { .layout_count = s->count, .item_count = s->stages };
+	struct pb_parameter *parameters = arena_alloc(scratch, s->count, sizeof(*parameters));
+	struct pb_layout_item *layouts;
+	struct known known;
 
-	raw.layouts = arena_alloc(scratch, s->count, sizeof(*raw.layouts));
-	if (!raw.layouts)
+	if (!parameters || known_new(s, scratch, &known) < 0)
 		return error_nomem(err);
+	layouts = arena_alloc(scratch, known.layout_count, sizeof(*layouts));
+	for (uint32_t i = 0; i < known.layout_count; i++)
+		if (!layouts || devices_item(known.layouts[i], scratch, &layouts[i]) < 0)
+			return error_nomem(err);
 	for (uint64_t i = 0; i < s->count; i++) {
-		struct pb_layout_item *item = &raw.layouts[i];
-
-		item->name = arena_printf(scratch, "%u-%s", s->entries[i].stage, s->entries[i].name);
-		if (!item->name || devices_item(s->entries[i].layout, scratch, item) < 0)
+		parameters[i] = (struct pb_parameter){ merged_name(&s->entries[i], scratch), known.layout_of[i] };
+		if (!parameters[i].name)
 			return error_nomem(err);
 	}
-	return pb_encode_strategy(&raw, arena, out, err);
+	return pb_encode_strategy(&(struct pb_merged){ .layouts = layouts, .layout_count = known.layout_count, .parameters = parameters,
+						       .parameter_count = s->count, .stages = s->stages }, scratch, arena, out, err);
 }
 
 int strategy_write(const struct strategy *strategy, struct arena *arena, struct bytes *out, struct error *err)

@@ -202,16 +202,25 @@ Test(pb, what_is_written)
 				   "\x0a\x04\x08\x02\x08\x04"                          /* dev_matrix [2, 4], not packed */
 				   "\x12\x04\x08\x01\x08\x00\x12\x00"                  /* tensor_map [1, 0], [] */
 				   "\x1a\x00\x22\x00\x28\x00\x30\x02"
-				   "\x38\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";     /* opt_weight_shard_size -1 */
+				   "\x38\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"      /* opt_weight_shard_size -1 */
+				   "\x1a\x17\x0a\x03" "1-c\x12\x10"                    /* another layout */
+				   "\x0a\x02\x08\x08\x12\x00\x1a\x00\x22\x00\x28\x00\x30\x00\x38\x00"
+				   "\x1a\x28\x0a\x03" "0-d\x12\x21"                    /* the first again */
+				   "\x0a\x04\x08\x02\x08\x04\x12\x04\x08\x01\x08\x00\x12\x00\x1a\x00\x22\x00\x28\x00\x30\x02"
+				   "\x38\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
 	struct pb_dims dev = { .dim = (int32_t[]){ 2, 4 }, .count = 2 };
 	struct pb_dims map[] = { { .dim = (int32_t[]){ 1, 0 }, .count = 2 }, { .count = 0 } };
-	struct pb_layout_item item = { .name = "0-b", .dev_matrix = &dev, .dev_matrix_count = 1, .tensor_map = map,
-				       .tensor_map_count = 2, .opt_step = 2, .opt_size = -1 };
-	struct pb_strategy s = { .layouts = &item, .layout_count = 1, .item_count = 2 };
+	struct pb_dims eight = { .dim = (int32_t[]){ 8 }, .count = 1 };
+	const struct pb_layout_item layouts[] = {
+		{ .dev_matrix = &dev, .dev_matrix_count = 1, .tensor_map = map, .tensor_map_count = 2, .opt_step = 2, .opt_size = -1 },
+		{ .dev_matrix = &eight, .dev_matrix_count = 1, .tensor_map = &map[1], .tensor_map_count = 1 },
+	};
+	const struct pb_parameter parameters[] = { { "0-b", 0 }, { "1-c", 1 }, { "0-d", 0 } };
+	struct pb_merged merged = { .layouts = layouts, .layout_count = 2, .parameters = parameters, .parameter_count = 3, .stages = 2 };
 	struct arena *arena = arena_new();
 	struct bytes out;
 
-	cr_assert_eq(pb_encode_strategy(&s, arena, &out, &err), 0);
+	cr_assert_eq(pb_encode_strategy(&merged, arena, arena, &out, &err), 0);
 	cr_assert_eq(out.len, sizeof(want) - 1, "%d bytes", (int)out.len);
 	for (uint64_t i = 0; i < out.len; i++)
 		cr_assert_eq(out.ptr[i], (uint8_t)want[i], "byte %d is %02x", (int)i, out.ptr[i]);
