@@ -26,7 +26,7 @@ FAULTS := $(B)/tests/faultfs
 CALLS  := $(addprefix $(B)/tests/,folders readonly readside)
 FUZZ   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all programs unit check test demo asan tsan soak bench check-layers fuzz fuzzers lint flags install uninstall clean help setup setup-clients debian network fuse
+.PHONY: all programs unit check test demo asan tsan soak bench check-layers fuzz fuzzers lint flags install uninstall clean packages help setup setup-clients debian fuse
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -86,7 +86,7 @@ $(B)/tests/%: tests/%.c $(B)/libfs.a $(B)/liblayout.a
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(B)/libfs.a $(B)/liblayout.a -lcriterion $(LIBS) $(LDFLAGS)
 
-##@ Testing (each installs what is missing first)
+##@ Testing (all but unit and check-layers install what is missing first)
 ASAN_B      := build/asan
 ASAN_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN_B      := build/tsan
@@ -122,7 +122,8 @@ demo: setup ## mount the small real checkpoint of tests/, load it with safetenso
 
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS   := CC=clang CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" FUZZER=-fsanitize=fuzzer
-fuzz: ## new inputs for the parsers, by clang's libFuzzer: FUZZ_SECONDS=60 for each; what it finds is in build/fuzz
+fuzz: DEBIAN += clang libclang-rt-14-dev
+fuzz: debian ## new inputs for the parsers, by clang's libFuzzer: FUZZ_SECONDS=60 for each; what it finds is in build/fuzz
 	@$(SUB) B=build/fuzz $(FUZZ_FLAGS) fuzzers
 	@for t in $(notdir $(FUZZ)); do mkdir -p build/fuzz/$$t && build/fuzz/tests/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 -print_final_stats=1 \
 	-artifact_prefix=build/fuzz/$$t- build/fuzz/$$t tests/fuzz/corpus/$${t#fuzz_} || exit 1; done
@@ -174,6 +175,9 @@ uninstall: ## removes what install put there
 clean: ## removes what was built; .venv stays
 	rm -rf $(B)
 
+packages: ## the Debian packages that building and check take, by name; elsewhere, install what they hold
+	@echo $(DEBIAN)
+
 help: ## this list
 	@awk 'BEGIN { FS = ": .*## " } /^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  %-14s%s\n", $$1, $$2 }' Makefile
 
@@ -182,8 +186,8 @@ DEBIAN := build-essential pkg-config fuse3 libfuse3-dev libcjson-dev libxxhash-d
           libcriterion-dev zlib1g-dev python3 python3-venv mandoc man-db shellcheck systemd rsync attr xxhash strace
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 
-setup: fuse debian .venv/check/ready
-setup-clients: debian .venv/clients/ready .venv/torch/ready
+setup: fuse debian .venv/check/ready ## install what check needs: Debian packages, and Python's into .venv
+setup-clients: debian .venv/clients/ready .venv/torch/ready ## likewise for the real clients: MindSpore, transformers, torch
 test setup-clients: DEBIAN += python3-torch
 test: DEBIAN += cppcheck clang-tidy
 
