@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -74,6 +75,16 @@ struct patience *patience_begin(const char *(*where)(void *arg), void *arg)
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 	return NULL;
+}
+
+static const char *itself(void *path)
+{
+	return path;
+}
+
+struct patience *patience_for(const char *path)
+{
+	return patience_begin(itself, (void *)(uintptr_t)path);
 }
 
 void patience_end(struct patience *p)

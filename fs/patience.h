@@ -13,6 +13,9 @@ struct patience;
 /* `where` gives the path that is at hand, from another thread; NULL: none. NULL where nothing can be said. */
 struct patience *patience_begin(const char *(*where)(void *arg), void *arg);
 
+/* The same for one path, which is at hand all the time. */
+struct patience *patience_for(const char *path);
+
 /* Ends looking. NULL is allowed. */
 void patience_end(struct patience *patience);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "fs/patience.h"
 #include "fs/slurp.h"
 #include "fs/source.h"
 
@@ -16,7 +17,7 @@ static int read_all(const struct source *s, const struct slurp *how, struct byte
 	return buf ? source_read(s, 0, buf, s->stamp.size, err) : error_nomem(err);
 }
 
-int slurp_file(const char *path, const struct slurp *how, struct bytes *out, struct error *err)
+static int slurp(const char *path, const struct slurp *how, struct bytes *out, struct error *err)
 {
 	struct sources *one = source_list_new();
 	uint32_t i;
@@ -31,5 +32,14 @@ int slurp_file(const char *path, const struct slurp *how, struct bytes *out, str
 	if (code == 0)
 		code = read_all(&one->list[i], how, out, err);
 	source_list_free(one);
+	return code;
+}
+
+int slurp_file(const char *path, const struct slurp *how, struct bytes *out, struct error *err)
+{
+	struct patience *patience = how->watched ? NULL : patience_for(path);
+	int code = slurp(path, how, out, err);
+
+	patience_end(patience);
 	return code;
 }

@@ -3,6 +3,7 @@
 #ifndef FS_SLURP_H
 #define FS_SLURP_H
 
+#include <stdbool.h>
 #include <time.h>
 
 #include "fs/fence.h"
@@ -15,6 +16,7 @@ struct slurp {
 	uint64_t max;              /* bytes that make sense */
 	const struct fence *fence; /* for a file that was found; NULL: the user has named it */
 	struct timespec *mtime;    /* takes the file's; may be NULL */
+	bool watched;              /* the caller says what is waited for (patience.h) */
 };
 
 /*

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MindSpore writes one equal file for each rank of a stage; reading one of the equal ones is enough (as merge_pipeline_strategys does). */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <xxhash.h>
 
+#include "fs/patience.h"
 #include "fs/pool.h"
 #include "fs/scan.h"
 #include "fs/slurp.h"
@@ -134,12 +136,24 @@ struct reading {
 	struct hashed {
 		XXH128_hash_t hash;
 		struct timespec mtime;
+		atomic_bool done;
 	} *hashed;                   /* [found->count] */
 };
 
+/* The first file that is not read yet. */
+static const char *at_hand(void *arg)
+{
+	const struct reading *r = arg;
+
+	for (uint64_t i = 0; i < r->found->count; i++)
+		if (!atomic_load(&r->hashed[i].done))
+			return r->found->paths[i];
+	return NULL;
+}
+
 static int read_text(const struct reading *r, uint64_t index, struct arena *scratch, struct bytes *text, struct hashed *out, struct error *err)
 {
-	struct slurp how = { .arena = scratch, .max = FILE_MAX, .fence = r->found->fence, .mtime = &out->mtime };
+	struct slurp how = { .arena = scratch, .max = FILE_MAX, .fence = r->found->fence, .mtime = &out->mtime, .watched = true };
 	int code = scratch ? slurp_file(r->found->paths[index], &how, text, err) : error_nomem(err);
 
 	if (code == 0)
@@ -156,6 +170,7 @@ static int hash_one(uint64_t index, void *state, void *arg, struct error *err)
 
 	(void)state;
 	arena_free(scratch);
+	atomic_store(&r->hashed[index].done, true);
 	return code;
 }
 
@@ -205,6 +220,7 @@ static int read_all(const struct found *f, struct strategies *out, struct error 
 {
 	struct reading r = { .found = f };
 	struct pool_work work = { .count = f->count, .threads = THREADS, .task = hash_one, .arg = &r };
+	struct patience *patience;
 	struct strategy *united;
 	int code;
 
@@ -213,7 +229,9 @@ static int read_all(const struct found *f, struct strategies *out, struct error 
 	r.hashed = arena_alloc(f->arena, f->count, sizeof(*r.hashed));
 	if (!r.files || !r.first || !r.hashed)
 		return error_nomem(err);
+	patience = patience_begin(at_hand, &r);
 	code = pool_run(&work, err);
+	patience_end(patience);
 	if (code == 0)
 		code = parse_all(&r, out, err);
 	if (code == 0)
