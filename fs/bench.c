@@ -93,7 +93,8 @@ static void write_json(const struct measured *m, struct text *out)
 	for (enum speed_way way = 0; way < SPEED_WAYS; way++) {
 		const struct speed *s = &m->speeds[way];
 
-		text_add(out, "%s\n    {\"way\": \"%s\", \"bytes\": %" PRIu64 ", \"seconds\": %.6f", way ? "," : "", speed_name(way), s->bytes, s->seconds);
+		text_add(out, "%s\n    {\"way\": \"%s\", \"bytes\": %" PRIu64 ", \"seconds\": %.6f", way ? "," : "", speed_name(way), s->bytes,
+			 s->seconds);
 		if (s->reads)
 			text_add(out, ", \"reads\": %" PRIu64 ", \"p50_us\": %.2f, \"p99_us\": %.2f", s->reads, s->p50 * 1e6, s->p99 * 1e6);
 		text_add(out, "}");

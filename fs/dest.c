@@ -46,7 +46,8 @@ static bool is_one_of(const struct stat *st, const struct options_list *sources,
 	struct stat source;
 
 	for (*which = 0; *which < sources->count; ++*which)
-		if (stat(sources->item[*which], &source) == 0 && S_ISDIR(source.st_mode) && source.st_ino == st->st_ino && source.st_dev == st->st_dev)
+		if (stat(sources->item[*which], &source) == 0 && S_ISDIR(source.st_mode) && source.st_ino == st->st_ino &&
+		    source.st_dev == st->st_dev)
 			return true;
 	return false;
 }

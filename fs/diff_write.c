@@ -93,7 +93,8 @@ static void add_totals(const struct diff_write *w, const struct term *term, stru
 	char n[TERM_TEXT], all[TERM_TEXT];
 
 	if (differ == 0)
-		text_add(out, "%sall %s tensors are equal%s\n", term_style(term, TERM_GREEN), term_number(all, w->count), term_style(term, TERM_PLAIN));
+		text_add(out, "%sall %s tensors are equal%s\n", term_style(term, TERM_GREEN), term_number(all, w->count),
+			 term_style(term, TERM_PLAIN));
 	else
 		text_add(out, "%s%s of %s tensors differ%s\n", term_style(term, TERM_RED), term_number(n, differ), term_number(all, w->count),
 			 term_style(term, TERM_PLAIN));
@@ -101,8 +102,8 @@ static void add_totals(const struct diff_write *w, const struct term *term, stru
 
 void diff_write_text(const struct diff_write *w, bool more, struct text *out)
 {
-	static const struct table_column columns[] = { { "WHAT", false, 0 }, { "DIFFERENT", false, 28 }, { "MAX ABS", true, 0 }, { "MAX REL", true, 0 },
-						       { "TENSOR", false, 0 } };
+	static const struct table_column columns[] = { { "WHAT", false, 0 }, { "DIFFERENT", false, 28 }, { "MAX ABS", true, 0 },
+						       { "MAX REL", true, 0 }, { "TENSOR", false, 0 } };
 	struct table table = table_new(columns, sizeof(columns) / sizeof(*columns));
 	struct term term = term_of(stdout);
 
@@ -155,8 +156,8 @@ static void json_pair(struct text *out, const struct diff_pair *p)
 	json_side(out, "a", p->a);
 	json_side(out, "b", p->b);
 	if (p->compared) {
-		text_add(out, ", \"numbers\": %" PRIu64 ", \"differing\": %" PRIu64 ", \"nan_on_one_side\": %" PRIu64, numbers_of(p->a), p->found.differing,
-			 p->found.nans);
+		text_add(out, ", \"numbers\": %" PRIu64 ", \"differing\": %" PRIu64 ", \"nan_on_one_side\": %" PRIu64, numbers_of(p->a),
+			 p->found.differing, p->found.nans);
 		json_number(out, "max_abs", p->found.absolute);
 		json_number(out, "max_rel", p->found.relative);
 	}
@@ -171,8 +172,8 @@ void diff_write_json(const struct diff_write *w, struct text *out)
 {
 	uint64_t differ = diff_write_count(w), written = 0;
 
-	text_add(out, "{\n  \"equal\": %s,\n  \"tensors\": %" PRIu64 ",\n  \"differing\": %" PRIu64 ",\n  \"differences\": [", differ ? "false" : "true", w->count,
-		 differ);
+	text_add(out, "{\n  \"equal\": %s,\n  \"tensors\": %" PRIu64 ",\n  \"differing\": %" PRIu64 ",\n  \"differences\": [", differ ? "false" : "true",
+		 w->count, differ);
 	for (uint64_t i = 0; i < w->count; i++) {
 		if (!diff_write_differs(&w->pairs[i]))
 			continue;

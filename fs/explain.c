@@ -98,7 +98,9 @@ static int parse_index(struct explain *e, const char *text, struct error *err)
 		p = end + strspn(end, ", ");
 	}
 	p += strspn(p, "]) ");
-	return *p == '\0' && n == t->axes ? 0 : error_set(err, -EINVAL, "index \"%s\": expected %u numbers for tensor \"%s\"", text, t->axes, t->name);
+	if (*p == '\0' && n == t->axes)
+		return 0;
+	return error_set(err, -EINVAL, "index \"%s\": expected %u numbers for tensor \"%s\"", text, t->axes, t->name);
 }
 
 static bool holds(const struct explain *e, struct place *p)

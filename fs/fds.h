@@ -37,7 +37,7 @@ void fds_unkeep(struct fds *fds);
 /* The descriptor of a slot, held; -1 when it is closed. */
 int fds_hold(struct fds *fds, struct fds_slot *slot);
 
-/* Gives a closed slot the descriptor `fd` and holds it; what the slot has then, for another thread may have been faster: `fd` is closed then. */
+/* Gives a closed slot the descriptor `fd` and holds it. Returns what the slot has then: where another thread was faster, `fd` is closed. */
 int fds_offer(struct fds *fds, struct fds_slot *slot, int fd);
 void fds_release(struct fds *fds, struct fds_slot *slot);
 

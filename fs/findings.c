@@ -15,8 +15,8 @@ struct findings findings_new(struct arena *arena)
 const char *findings_name(enum findings_kind kind)
 {
 	static const char *const names[] = {
-		[FINDINGS_FILE] = "file", [FINDINGS_INDEX] = "index", [FINDINGS_COVERAGE] = "coverage", [FINDINGS_MISSING] = "missing", [FINDINGS_META] = "meta",
-		[FINDINGS_CRC] = "crc", [FINDINGS_READ] = "read", [FINDINGS_REPLICA] = "replica", [FINDINGS_STAGE] = "stage",
+		[FINDINGS_FILE] = "file", [FINDINGS_INDEX] = "index", [FINDINGS_COVERAGE] = "coverage", [FINDINGS_MISSING] = "missing",
+		[FINDINGS_META] = "meta", [FINDINGS_CRC] = "crc", [FINDINGS_READ] = "read", [FINDINGS_REPLICA] = "replica", [FINDINGS_STAGE] = "stage",
 		[FINDINGS_OUTSIDE] = "outside", [FINDINGS_VALUE] = "value", [FINDINGS_LOAD] = "load",
 	};
 

@@ -45,12 +45,13 @@ int load_model(const struct options *o, struct model **out, struct error *err);
 /* For who wants to look at SOURCE rather than to show it. The cache is committed, if it is for use. */
 struct load_look {
 	bool view; /* lay the view out too */
-	void (*refused)(void *arg, const char *message); /* is told of a file that is refused, which is then as if it were not there; may be NULL */
+	/* Is told of a file that is refused, which is then as if it were not there; may be NULL. */
+	void (*refused)(void *arg, const char *message);
 	void *arg;
 	enum cache_mode cache; /* what the index of headers is for; the model has the cache */
 };
 
-/* Likewise, but the checkpoint of a distributed SOURCE knows every copy of a block (tensor.holdings), and there is no view unless it is asked for. */
+/* Likewise, but the checkpoint of a distributed SOURCE knows every copy of a block (tensor.holdings), and there is no view unless asked for. */
 int load_look(const struct options *o, const struct load_look *look, struct model **out, struct error *err);
 
 /* Lists the rank folders of all SOURCEs, in `arena`. With `early` there may be none yet. */

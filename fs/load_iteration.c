@@ -263,7 +263,8 @@ static int check_options(const struct loading *ld, struct error *err)
 	const struct options *o = ld->options;
 
 	if (o->strategy.count || o->strategy_none)
-		return error_set(err, -EINVAL, "%s holds iterations: how they are cut is in their metadata.json, so strategy= is of no use", ld->source);
+		return error_set(err, -EINVAL, "%s holds iterations: how they are cut is in their metadata.json, so strategy= is of no use",
+				 ld->source);
 	return 0;
 }
 

@@ -50,8 +50,8 @@ static int check_wanted(const struct options *o, const uint32_t *all, uint64_t c
 			while (at < count && all[at] < r)
 				at++;
 			if (at == count)
-				return error_set(err, -EINVAL, "ranks=: rank %u, but the target has ranks %u to %u", o->ranks[o->range_count - 1].last,
-						 all[0], all[count - 1]);
+				return error_set(err, -EINVAL, "ranks=: rank %u, but the target has ranks %u to %u",
+						 o->ranks[o->range_count - 1].last, all[0], all[count - 1]);
 			if (all[at] != r)
 				return error_set(err, -EINVAL, "ranks=: rank %u is asked for, but has no folder", r);
 		}
@@ -130,7 +130,8 @@ static int warn(struct loading *ld, const struct view_rank_options *vo, struct e
 			return error_nomem(err);
 	}
 	if (beyond)
-		code = load_warn(ld, arena_printf(arena, "%llu tensors are not in the target strategy and so in no rank", (unsigned long long)beyond), err);
+		code = load_warn(ld, arena_printf(arena, "%llu tensors are not in the target strategy and so in no rank",
+						  (unsigned long long)beyond), err);
 	if (code == 0 && absent)
 		code = load_warn(ld, arena_printf(arena, "%llu entries of the target strategy are for tensors that the source does not have",
 						  (unsigned long long)absent), err);

@@ -182,11 +182,14 @@ static int check_options(const struct loading *ld, struct error *err)
 	const struct options *o = ld->options;
 
 	if (o->source.count > 1)
-		return error_set(err, -EINVAL, "%s holds whole tensors: no rank_N folders; several SOURCEs are the nodes of one training", o->source.item[0]);
+		return error_set(err, -EINVAL, "%s holds whole tensors: no rank_N folders; several SOURCEs are the nodes of one training",
+				 o->source.item[0]);
 	if (o->strategy.count || o->strategy_none)
-		return error_set(err, -EINVAL, "%s holds whole tensors: strategy= says how rank folders are cut, and there are none", ld->source);
+		return error_set(err, -EINVAL, "%s holds whole tensors: strategy= says how rank folders are cut, and there are none",
+				 ld->source);
 	if (o->outside_rank0)
-		return error_set(err, -EINVAL, "%s holds whole tensors: outside=rank0 is for what a strategy does not list, and there are no ranks", ld->source);
+		return error_set(err, -EINVAL, "%s holds whole tensors: outside=rank0 is for what a strategy does not list, and there are no ranks",
+				 ld->source);
 	if (o->to_same)
 		return error_set(err, -EINVAL, "%s holds whole tensors: to=same is for rank folders", ld->source);
 	if (o->step)

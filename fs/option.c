@@ -230,7 +230,8 @@ static const struct option table[] = {
 	{ "prefix", OPTION_VALUE, SCOPE_VIEWS, set_prefix, 0, "NAME",
 	  "how the files of to= begin (default: as SOURCE's do, else net)" },
 	{ "header_cache", OPTION_VALUE, SCOPE_SOURCES, set_header_cache, 0, "DIR|FILE|off",
-	  "where headers are remembered (default: gatherfs in $XDG_CACHE_HOME\nor ~/.cache, for root /var/cache); an index that `gatherfs index` wrote; off" },
+	  "where headers are remembered (default: gatherfs in $XDG_CACHE_HOME\n"
+	  "or ~/.cache, for root /var/cache); an index that `gatherfs index` wrote; off" },
 	{ "max_threads", OPTION_VALUE, SCOPE_READS, set_max_threads, 0, "N",
 	  "threads that work (default: 2 a processor, 4 to 16)" },
 	{ "readahead", OPTION_VALUE, SCOPE_MOUNT, set_readahead, 0, "SIZE",

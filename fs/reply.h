@@ -18,7 +18,7 @@
 
 struct reply; /* where the threads' buffers are found */
 
-/* NULL without memory. `log` must live as long; `trust` for trusted sources. Free it when no other thread answers requests any more; NULL is allowed. */
+/* NULL without memory. `log` must live as long; `trust` for trusted sources. Free it when no other thread answers requests; NULL is allowed. */
 struct reply *reply_new(const struct log *log, bool trust);
 void reply_free(struct reply *reply);
 

@@ -240,7 +240,8 @@ int shared_index(struct shared *s, const struct source *source, struct shared_he
 
 int shared_known(struct shared *s, const struct ckpt *content, struct shared_header **out, struct error *err)
 {
-	struct one key = { .hash = XXH3_128bits(&content, sizeof(content)), .key = { (const uint8_t *)&content, sizeof(content) }, .file_size = UINT64_MAX };
+	struct one key = { .hash = XXH3_128bits(&content, sizeof(content)), .key = { (const uint8_t *)&content, sizeof(content) },
+			   .file_size = UINT64_MAX };
 	struct one *one;
 
 	pthread_mutex_lock(&s->lock);

@@ -34,7 +34,8 @@ static double now(void)
 
 const char *speed_name(enum speed_way way)
 {
-	static const char *const names[SPEED_WAYS] = { "direct", "direct, two threads", "buffered, cold", "buffered, warm", "mapped, cold", "random 4 KiB" };
+	static const char *const names[SPEED_WAYS] = { "direct", "direct, two threads", "buffered, cold", "buffered, warm", "mapped, cold",
+						       "random 4 KiB" };
 
 	return names[way];
 }

@@ -58,7 +58,8 @@ static void add_totals(const struct stats_write *s, const struct term *term, str
 	if (m->finite > 0)
 		text_add(out, ": " DIGITS " to " DIGITS ", mean " DIGITS ", deviation " DIGITS, m->ends.min, m->ends.max, m->mean,
 			 sqrt(moments_variance(m)));
-	text_add(out, "\n%s zero%s (%.3g%%)", term_number(a, m->zeros), m->zeros == 1 ? "" : "s", numbers ? 100.0 * (double)m->zeros / (double)numbers : 0.0);
+	text_add(out, "\n%s zero%s (%.3g%%)", term_number(a, m->zeros), m->zeros == 1 ? "" : "s",
+		 numbers ? 100.0 * (double)m->zeros / (double)numbers : 0.0);
 	text_add(out, "%s, %s NaN, %s infinite%s\n", m->nans + infs ? term_style(term, TERM_RED) : "", term_number(b, m->nans),
 		 term_number(c, infs), m->nans + infs ? term_style(term, TERM_PLAIN) : "");
 	if (s->counted < s->count)
@@ -100,8 +101,8 @@ static void add_histogram(const struct histogram *h, const struct term *term, st
 
 void stats_write_text(const struct stats_write *s, bool more, struct text *out)
 {
-	static const struct table_column columns[] = { { "MIN", true, 0 }, { "MAX", true, 0 }, { "MEAN", true, 0 }, { "STD", true, 0 }, { "ZEROS", true, 0 },
-						       { "NAN", true, 0 }, { "INF", true, 0 }, { "TENSOR", false, 0 } };
+	static const struct table_column columns[] = { { "MIN", true, 0 }, { "MAX", true, 0 }, { "MEAN", true, 0 }, { "STD", true, 0 },
+						       { "ZEROS", true, 0 }, { "NAN", true, 0 }, { "INF", true, 0 }, { "TENSOR", false, 0 } };
 	struct table table = table_new(columns, sizeof(columns) / sizeof(*columns));
 	struct term term = term_of(stdout);
 
@@ -132,8 +133,8 @@ static void json_end(struct text *out, const struct moments *m, enum values_kind
 /* The members that a tensor and all of them have. */
 static void json_moments(struct text *out, const struct moments *m, enum values_kind kind)
 {
-	text_add(out, "\"finite\": %" PRIu64 ", \"zeros\": %" PRIu64 ", \"nan\": %" PRIu64 ", \"inf\": %" PRIu64 ", \"minus_inf\": %" PRIu64, m->finite,
-		 m->zeros, m->nans, m->plus_infs, m->minus_infs);
+	text_add(out, "\"finite\": %" PRIu64 ", \"zeros\": %" PRIu64 ", \"nan\": %" PRIu64 ", \"inf\": %" PRIu64 ", \"minus_inf\": %" PRIu64,
+		 m->finite, m->zeros, m->nans, m->plus_infs, m->minus_infs);
 	json_end(out, m, kind, false);
 	json_end(out, m, kind, true);
 	json_number(out, "mean", m->finite > 0, m->mean);

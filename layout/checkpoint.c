@@ -67,7 +67,8 @@ static int finish_absent(struct checkpoint_builder *b, uint64_t first, uint64_t 
 		why = "in no file that is here, and not shown";
 	if (why)
 		return builder_note(b, e->name, why) < 0 ? error_nomem(err) : 0;
-	return error_set(err, -ENODATA, "tensor \"%s\": no file that is here has it, but only %u of %u ranks of its stage %u (rank_%u to rank_%u) are here",
+	return error_set(err, -ENODATA, "tensor \"%s\": no file that is here has it, but only %u of %u ranks of its stage %u "
+			 "(rank_%u to rank_%u) are here",
 			 e->name, b->here[e->stage], s->per_stage, e->stage, rank, rank + s->per_stage - 1);
 }
 

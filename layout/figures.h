@@ -2,7 +2,7 @@
 /*
  * What config.json, and what the user says beside it, make of the numbers and flags of a recipe for one model.
  *
- * A number that nothing gives is no error until it is needed: figures_number() then says which key is missing.
+ * A number that nothing gives is no error until it is needed: figures_need() then says which key is missing.
  */
 #ifndef LAYOUT_FIGURES_H
 #define LAYOUT_FIGURES_H

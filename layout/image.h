@@ -3,8 +3,8 @@
  * An image is one virtual file: an ordered list of extents, each one of literal bytes (a header, a JSON file), a block of a
  * tensor, or a range of a source file.
  *
- * The ranks of a stage have the same tensors in slices of the same shapes: their files differ only in which blocks they are. So their images
- * share one list, with extents that say how to find the block of a rank, and image_extent() does so when it is asked.
+ * The ranks of a stage have the same tensors in slices of the same shapes: their files differ only in which blocks they are. So their
+ * images share one list, with extents that say how to find the block of a rank, and image_extent() does so when it is asked.
  *
  * Invariants, kept by the append functions: extents are contiguous from offset 0 and never empty; the size is the end of
  * the last. After the last append an image is read-only.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MindSpore Transformers reads the members by their place, in the order that it writes; here their names decide, which is the same for its files. */
+/* MindSpore Transformers reads the members by their place, in the order that it writes; here their names decide, which is the same. */
 #include <errno.h>
 
 #include "layout/devices.h"

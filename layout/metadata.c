@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Three passes. First the parameters, each for itself. Then what is stored where. Only then all layouts are known, and with them how many
- * ranks a stage has (metadata_strategy.c), so that slices and the ranks that store them can be compared.
+ * ranks a stage has (metadata_parts.c), so that slices and the ranks that store them can be compared.
  */
 #include <errno.h>
 #include <string.h>

@@ -212,7 +212,8 @@ static int rename_tensors(const struct tensor *t, uint64_t count, const struct r
 			return error_set(err, -EINVAL, "tensor \"%s\" would get the name \"%.200s\", which is none: empty, too long or not UTF-8",
 					 t[i].name, copy[i].name);
 		if (names_find(seen, copy[i].name) != NAMES_NONE)
-			return error_set(err, -EINVAL, "tensor \"%s\" would get the name \"%.200s\", which another tensor has", t[i].name, copy[i].name);
+			return error_set(err, -EINVAL, "tensor \"%s\" would get the name \"%.200s\", which another tensor has",
+					 t[i].name, copy[i].name);
 		if (names_add(seen, copy[i].name) == NAMES_NONE)
 			return error_nomem(err);
 	}

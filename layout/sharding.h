@@ -17,7 +17,7 @@
 /* The block of layout->grid that local rank `local` (0..devices-1) holds. */
 uint32_t sharding_block(const struct layout *layout, uint32_t local);
 
-/* The full shape of a tensor whose slices are `slice` [axes]: full [axes]. -EINVAL when the axes differ from the layout's or a product overflows. */
+/* The full shape of a tensor whose slices are `slice` [axes]: full [axes]. -EINVAL when the layout has other axes or a product overflows. */
 int sharding_full(const struct layout *layout, const uint64_t *slice, uint32_t axes, uint64_t *full, struct error *err);
 
 /* The slice of a tensor of shape `full`: slice [axes]. -EINVAL when the axes differ or a cut does not divide its axis. */

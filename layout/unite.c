@@ -158,7 +158,8 @@ static int check_devices(const struct strategy *s, struct error *err)
 {
 	for (uint64_t i = 0; i < s->count; i++)
 		if (s->entries[i].layout->devices != s->per_stage)
-			return error_set(err, -EINVAL, "strategy: parameter \"%s\" of stage %u: its dev_matrix has %u devices, but that of \"%s\" has %u",
+			return error_set(err, -EINVAL, "strategy: parameter \"%s\" of stage %u: its dev_matrix has %u devices, but "
+					 "that of \"%s\" has %u",
 					 s->entries[i].name, s->entries[i].stage, s->entries[i].layout->devices, s->entries[0].name,
 					 s->per_stage);
 	if ((uint64_t)s->stages * s->per_stage > DEVICES_MAX)

@@ -43,7 +43,7 @@ const char *values_numpy(enum dtype dtype);
 /* The element, exactly. */
 struct value values_get(enum dtype dtype, const uint8_t *data, uint64_t index);
 
-/* Elements first .. first + count as doubles, rounded for 64-bit integers; of complex ones real and imaginary parts alternate: out [2 * count]. */
+/* Elements first .. first + count as doubles, 64-bit integers rounded; of complex ones real and imaginary parts alternate: out [2 * count]. */
 void values_doubles(enum dtype dtype, const uint8_t *data, uint64_t first, uint64_t count, double *out);
 
 /* True when the element or a part of it is NaN; infinite, and no part NaN. */
