@@ -17,115 +17,115 @@
 /* A parameter of one value. */
 #define W(dims, type, content) "1{1'w' 2{" dims " 2'" type "' 3" content "}}"
 
+static const struct {
+	const char *text, *message;
+} refused[] = {
+	{ "", "the file is empty" },
+	{ "$d8$5e$3a$7f", "the file is encrypted; decrypt it with MindSpore first" },
+	{ "$d8$5e$3a$7f" W("1=1", "Int8", "'a'"), "the file is encrypted; decrypt it with MindSpore first" },
+	{ "$d8$5e$3a", "expected parameters, found none" },
+	{ "2=7", "expected parameters, found none" },
+	{ "$63$72$63$5f$6e$75$6d$00$00$00$00$00$00$00$00$00$00", "expected parameters, found none" },
+	{ "$63$72$63$5f$6e$75$6d$00$00$00$00$00$01$00$00$00$00", "crc_num: the checksum at the end of the file is no number of 32 bits" },
+
+	/* the wire */
+	{ "1=5", "value 0, at byte 0: value: wire type 0, expected 2 (cut off, damaged or no .ckpt file)" },
+	{ "1#", "value 0, at byte 0: value: wire type 5, expected 2 (cut off, damaged or no .ckpt file)" },
+	{ "$00$00", "value 0, at byte 0: value: a field has number 0 (cut off, damaged or no .ckpt file)" },
+	{ "5(", "value 0, at byte 0: an unknown field: invalid wire_type (cut off, damaged or no .ckpt file)" },
+	{ "2=1 $80", "value 0, at byte 2: value: end-of-stream (cut off, damaged or no .ckpt file)" },
+	{ "$0a$80", "value 0, at byte 0: value: length: end-of-stream (cut off, damaged or no .ckpt file)" },
+	{ "$0a$ff$ff$ff$ff$ff$ff$ff$ff$ff$01$0a",
+	  "value 0, at byte 0: tag: length: end-of-stream (cut off, damaged or no .ckpt file)" },
+	{ "$0a$ff$ff$ff$ff$ff$ff$ff$ff$ff$01",
+	  "value 0, at byte 0: value: ends 18446744073709551615 byte(s) too early (cut off, damaged or no .ckpt file)" },
+	{ "$0a$ff$ff$ff$ff$ff$ff$ff$ff$ff$ff$01", "value 0, at byte 0: value: length: varint overflow (cut off, damaged or no .ckpt file)" },
+	{ "1{1=3}", "value 0, at byte 0: tag: wire type 0, expected 2 (cut off, damaged or no .ckpt file)" },
+	{ W("1=1", "Int8", "'a'") "1{1'v' 2=9}", "parameter \"v\": tensor: wire type 0, expected 2 (cut off, damaged or no .ckpt file)" },
+	{ "1{1'v' 3%}", "parameter \"v\": maptensor: wire type 1, expected 2 (cut off, damaged or no .ckpt file)" },
+	{ W("1#", "Int8", "'a'"), "parameter \"w\": dims: wire type 5, expected 2 (cut off, damaged or no .ckpt file)" },
+	{ W("1'\x80'", "Int8", "'a'"), "parameter \"w\": dims: end-of-stream (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 2{2'Int8' 3'a' $0a$05$01}}", "parameter \"w\": dims: ends 4 byte(s) too early (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 2{2=1}}", "parameter \"w\": tensor_type: wire type 0, expected 2 (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 2{2'Int8' 3%}}", "parameter \"w\": tensor_content: wire type 1, expected 2 (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 2{2'Int8' $1a$05$61}}", "parameter \"w\": tensor_content: ends 4 byte(s) too early (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 2{$12$05$49}}", "parameter \"w\": tensor_type: ends 4 byte(s) too early (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' $12$08 2'Int8'}", "parameter \"w\": tensor: ends 2 byte(s) too early (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 3'a' $1a$02$61}",
+	  "parameter \"w\": maptensor: the value has a tensor or maptensor already (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' $1a$02$61}", "parameter \"w\": maptensor: ends 1 byte(s) too early (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 2{1=1 2'Int8' 9(}}", "parameter \"w\": an unknown field: invalid wire_type (cut off, damaged or no .ckpt file)" },
+
+	/* fields that must be there, once */
+	{ "1{}", "value 0, at byte 0: tag: is missing (cut off, damaged or no .ckpt file)" },
+	{ W("1=1", "Int8", "'a'") "1{2{1=1 2'Int8' 3'a'}}", "value 1, at byte 18: tag: is missing (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w'}", "parameter \"w\": tensor: is missing (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 2{}}", "parameter \"w\": tensor_type: is missing (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 2{1=1 3'a'}}", "parameter \"w\": tensor_type: is missing (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 2{1=1 2'Int8'}}", "parameter \"w\": tensor_content: is missing (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 1'v' 2{1=1 2'Int8' 3'a'}}", "parameter \"w\": tag: is there twice (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 2{2'Int8' 2'Int8' 3'a'}}", "parameter \"w\": tensor_type: is there twice (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 2{2'Int8' 3'a' 3''}}", "parameter \"w\": tensor_content: is there twice (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 2{2'Int8' 3'a'} 2{}}",
+	  "parameter \"w\": tensor: the value has a tensor or maptensor already (cut off, damaged or no .ckpt file)" },
+	{ "1{1'w' 3{} 2{2'Int8' 3'a'}}",
+	  "parameter \"w\": tensor: the value has a tensor or maptensor already (cut off, damaged or no .ckpt file)" },
+
+	/* names */
+	{ "1{1'' 2{2'Int8' 3'a'}}", "value 0, at byte 0: tag: is empty (cut off, damaged or no .ckpt file)" },
+	{ "1{1'ab\xff' 2{2'Int8' 3'a'}}", "value 0, at byte 0: tag: byte 2 is not UTF-8 (cut off, damaged or no .ckpt file)" },
+	{ "1{1'a\xc0\xaf' 2{2'Int8' 3'a'}}", "value 0, at byte 0: tag: byte 1 is not UTF-8 (cut off, damaged or no .ckpt file)" },
+	{ "1{1'a\xed\xa0\x80' 2{2'Int8' 3'a'}}", "value 0, at byte 0: tag: byte 1 is not UTF-8 (cut off, damaged or no .ckpt file)" },
+	{ "1{1'a\xe2\x82' 2{2'Int8' 3'a'}}", "value 0, at byte 0: tag: byte 1 is not UTF-8 (cut off, damaged or no .ckpt file)" },
+	{ "1{1'a~b' 2{2'Int8' 3'a'}}", "value 0, at byte 0: tag: byte 1 is a NUL (cut off, damaged or no .ckpt file)" },
+
+	/* types and dims */
+	{ W("1=1", "Int7", "'a'"), "parameter \"w\": tensor_type: \"Int7\" is not known" },
+	{ W("1=1", "int8", "'a'"), "parameter \"w\": tensor_type: \"int8\" is not known" },
+	{ W("1=1", "", "'a'"), "parameter \"w\": tensor_type: \"\" is not known" },
+	{ W("1=1", "Int8~", "'a'"), "parameter \"w\": tensor_type: \"Int8\" is not known" },
+	{ W("1=2 1=-3", "Int8", "'a'"), "parameter \"w\": dims: [2, -3]: axis 1 is negative" },
+	{ W("1=0 1=-3", "Int8", "''"), "parameter \"w\": dims: [0, -3]: axis 1 is negative" },
+	{ W("1=4294967296 1=4294967296",
+	  "Int8", "''"), "parameter \"w\": dims: [4294967296, 4294967296]: the product up to axis 1 passes 64 bits" },
+	{ W("1=4294967296 1=2147483648", "Float32", "''"),
+	  "parameter \"w\": dims: [4294967296, 2147483648]: 9223372036854775808 elements of Float32 pass 64 bits" },
+	{ W("1'\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1'", "Int8", "'a'"),
+	  "parameter \"w\": dims: more than 32 axes (cut off, damaged or no .ckpt file)" },
+
+	/* contents: the loader would cut these, or fill them up with zeros */
+	{ W("1=2", "Float32", "*7"), "parameter \"w\": tensor_content: 7 bytes, but dims [2] of Float32 take 8" },
+	{ W("1=2", "Float32", "*9"), "parameter \"w\": tensor_content: 9 bytes, but dims [2] of Float32 take 8" },
+	{ W("1=2", "Float32", "''") W("1=2", "Float32", "*8") "1{1'v' 2{1=1 2'Bool' 3''}}",
+	  "parameter \"v\": tensor_content: 0 bytes, but dims [1] of Bool take 1" },
+	{ W("1=1", "Float32", "''") "1{1'v' 2{1=1 2'Bool' 3'a'}}", "parameter \"w\": tensor_content: 0 bytes, but dims [1] of Float32 take 4" },
+	{ W("", "Float32", "''"), "parameter \"w\": tensor_content: 0 bytes, but dims [] of Float32 take 4" },
+	{ W("1=0", "Float32", "''"), "parameter \"w\": tensor_content: 0 bytes, but dims [0] of Float32 take 4" },
+	{ W("1=0", "Float32", "*8"), "parameter \"w\": tensor_content: 8 bytes, but dims [0] of Float32 take 4" },
+	{ W("1=2 1=0", "Float32", "*4"), "parameter \"w\": tensor_content: 4 bytes, but dims [2, 0] of Float32 take 0" },
+
+	/* slices */
+	{ W("1=2", "Float32", "*8") W("1=2", "Float32", "*8"),
+	  "parameter \"w\": tensor_content: 16 bytes in adjacent values, but dims [2] of Float32 take 8" },
+	{ W("1=4", "Float32", "*8") W("1=4", "Float32", "*9"),
+	  "parameter \"w\": tensor_content: 17 bytes in adjacent values, but dims [4] of Float32 take 16" },
+	{ W("1=4", "Float32", "*8") W("1=4", "Float32", "*4"), "parameter \"w\": tensor_content: 12 bytes, but dims [4] of Float32 take 16" },
+	{ W("1=4", "Float32", "*8") W("1=2", "Float32", "*8"), "parameter \"w\": dims: [2], but the slice before it has [4]" },
+	{ W("1=4", "Float32", "*8") W("1=4 1=1", "Float32", "*8"), "parameter \"w\": dims: [4, 1], but the slice before it has [4]" },
+	{ W("1=4", "Float32", "*8") W("1=4", "Int32", "*8"), "parameter \"w\": tensor_type: \"Int32\", but the slice before it has \"Float32\"" },
+	{ W("1=4", "Float32", "*16") "1{1'w' 3{}}", "parameter \"w\": maptensor: the last value of that name, next to it, has a tensor" },
+	{ "1{1'w' 3{}}" W("1=4", "Float32", "*16"), "parameter \"w\": maptensor: the next value of that name, next to it, has a tensor" },
+};
+
 Test(ckpt, refuses)
 {
-	static const struct {
-		const char *text, *message;
-	} cases[] = {
-		{ "", "the file is empty" },
-		{ "$d8$5e$3a$7f", "the file is encrypted; decrypt it with MindSpore first" },
-		{ "$d8$5e$3a$7f" W("1=1", "Int8", "'a'"), "the file is encrypted; decrypt it with MindSpore first" },
-		{ "$d8$5e$3a", "expected parameters, found none" },
-		{ "2=7", "expected parameters, found none" },
-		{ "$63$72$63$5f$6e$75$6d$00$00$00$00$00$00$00$00$00$00", "expected parameters, found none" },
-		{ "$63$72$63$5f$6e$75$6d$00$00$00$00$00$01$00$00$00$00", "crc_num: the checksum at the end of the file is no number of 32 bits" },
-
-		/* the wire */
-		{ "1=5", "value 0, at byte 0: value: wire type 0, expected 2 (cut off, damaged or no .ckpt file)" },
-		{ "1#", "value 0, at byte 0: value: wire type 5, expected 2 (cut off, damaged or no .ckpt file)" },
-		{ "$00$00", "value 0, at byte 0: value: a field has number 0 (cut off, damaged or no .ckpt file)" },
-		{ "5(", "value 0, at byte 0: an unknown field: invalid wire_type (cut off, damaged or no .ckpt file)" },
-		{ "2=1 $80", "value 0, at byte 2: value: end-of-stream (cut off, damaged or no .ckpt file)" },
-		{ "$0a$80", "value 0, at byte 0: value: length: end-of-stream (cut off, damaged or no .ckpt file)" },
-		{ "$0a$ff$ff$ff$ff$ff$ff$ff$ff$ff$01$0a",
-		  "value 0, at byte 0: tag: length: end-of-stream (cut off, damaged or no .ckpt file)" },
-		{ "$0a$ff$ff$ff$ff$ff$ff$ff$ff$ff$01",
-		  "value 0, at byte 0: value: ends 18446744073709551615 byte(s) too early (cut off, damaged or no .ckpt file)" },
-		{ "$0a$ff$ff$ff$ff$ff$ff$ff$ff$ff$ff$01", "value 0, at byte 0: value: length: varint overflow (cut off, damaged or no .ckpt file)" },
-		{ "1{1=3}", "value 0, at byte 0: tag: wire type 0, expected 2 (cut off, damaged or no .ckpt file)" },
-		{ W("1=1", "Int8", "'a'") "1{1'v' 2=9}", "parameter \"v\": tensor: wire type 0, expected 2 (cut off, damaged or no .ckpt file)" },
-		{ "1{1'v' 3%}", "parameter \"v\": maptensor: wire type 1, expected 2 (cut off, damaged or no .ckpt file)" },
-		{ W("1#", "Int8", "'a'"), "parameter \"w\": dims: wire type 5, expected 2 (cut off, damaged or no .ckpt file)" },
-		{ W("1'\x80'", "Int8", "'a'"), "parameter \"w\": dims: end-of-stream (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 2{2'Int8' 3'a' $0a$05$01}}", "parameter \"w\": dims: ends 4 byte(s) too early (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 2{2=1}}", "parameter \"w\": tensor_type: wire type 0, expected 2 (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 2{2'Int8' 3%}}", "parameter \"w\": tensor_content: wire type 1, expected 2 (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 2{2'Int8' $1a$05$61}}", "parameter \"w\": tensor_content: ends 4 byte(s) too early (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 2{$12$05$49}}", "parameter \"w\": tensor_type: ends 4 byte(s) too early (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' $12$08 2'Int8'}", "parameter \"w\": tensor: ends 2 byte(s) too early (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 3'a' $1a$02$61}",
-		  "parameter \"w\": maptensor: the value has a tensor or maptensor already (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' $1a$02$61}", "parameter \"w\": maptensor: ends 1 byte(s) too early (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 2{1=1 2'Int8' 9(}}", "parameter \"w\": an unknown field: invalid wire_type (cut off, damaged or no .ckpt file)" },
-
-		/* fields that must be there, once */
-		{ "1{}", "value 0, at byte 0: tag: is missing (cut off, damaged or no .ckpt file)" },
-		{ W("1=1", "Int8", "'a'") "1{2{1=1 2'Int8' 3'a'}}", "value 1, at byte 18: tag: is missing (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w'}", "parameter \"w\": tensor: is missing (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 2{}}", "parameter \"w\": tensor_type: is missing (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 2{1=1 3'a'}}", "parameter \"w\": tensor_type: is missing (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 2{1=1 2'Int8'}}", "parameter \"w\": tensor_content: is missing (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 1'v' 2{1=1 2'Int8' 3'a'}}", "parameter \"w\": tag: is there twice (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 2{2'Int8' 2'Int8' 3'a'}}", "parameter \"w\": tensor_type: is there twice (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 2{2'Int8' 3'a' 3''}}", "parameter \"w\": tensor_content: is there twice (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 2{2'Int8' 3'a'} 2{}}",
-		  "parameter \"w\": tensor: the value has a tensor or maptensor already (cut off, damaged or no .ckpt file)" },
-		{ "1{1'w' 3{} 2{2'Int8' 3'a'}}",
-		  "parameter \"w\": tensor: the value has a tensor or maptensor already (cut off, damaged or no .ckpt file)" },
-
-		/* names */
-		{ "1{1'' 2{2'Int8' 3'a'}}", "value 0, at byte 0: tag: is empty (cut off, damaged or no .ckpt file)" },
-		{ "1{1'ab\xff' 2{2'Int8' 3'a'}}", "value 0, at byte 0: tag: byte 2 is not UTF-8 (cut off, damaged or no .ckpt file)" },
-		{ "1{1'a\xc0\xaf' 2{2'Int8' 3'a'}}", "value 0, at byte 0: tag: byte 1 is not UTF-8 (cut off, damaged or no .ckpt file)" },
-		{ "1{1'a\xed\xa0\x80' 2{2'Int8' 3'a'}}", "value 0, at byte 0: tag: byte 1 is not UTF-8 (cut off, damaged or no .ckpt file)" },
-		{ "1{1'a\xe2\x82' 2{2'Int8' 3'a'}}", "value 0, at byte 0: tag: byte 1 is not UTF-8 (cut off, damaged or no .ckpt file)" },
-		{ "1{1'a~b' 2{2'Int8' 3'a'}}", "value 0, at byte 0: tag: byte 1 is a NUL (cut off, damaged or no .ckpt file)" },
-
-		/* types and dims */
-		{ W("1=1", "Int7", "'a'"), "parameter \"w\": tensor_type: \"Int7\" is not known" },
-		{ W("1=1", "int8", "'a'"), "parameter \"w\": tensor_type: \"int8\" is not known" },
-		{ W("1=1", "", "'a'"), "parameter \"w\": tensor_type: \"\" is not known" },
-		{ W("1=1", "Int8~", "'a'"), "parameter \"w\": tensor_type: \"Int8\" is not known" },
-		{ W("1=2 1=-3", "Int8", "'a'"), "parameter \"w\": dims: [2, -3]: axis 1 is negative" },
-		{ W("1=0 1=-3", "Int8", "''"), "parameter \"w\": dims: [0, -3]: axis 1 is negative" },
-		{ W("1=4294967296 1=4294967296",
-		  "Int8", "''"), "parameter \"w\": dims: [4294967296, 4294967296]: the product up to axis 1 passes 64 bits" },
-		{ W("1=4294967296 1=2147483648", "Float32", "''"),
-		  "parameter \"w\": dims: [4294967296, 2147483648]: 9223372036854775808 elements of Float32 pass 64 bits" },
-		{ W("1'\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1'", "Int8", "'a'"),
-		  "parameter \"w\": dims: more than 32 axes (cut off, damaged or no .ckpt file)" },
-
-		/* contents: the loader would cut these, or fill them up with zeros */
-		{ W("1=2", "Float32", "*7"), "parameter \"w\": tensor_content: 7 bytes, but dims [2] of Float32 take 8" },
-		{ W("1=2", "Float32", "*9"), "parameter \"w\": tensor_content: 9 bytes, but dims [2] of Float32 take 8" },
-		{ W("1=2", "Float32", "''") W("1=2", "Float32", "*8") "1{1'v' 2{1=1 2'Bool' 3''}}",
-		  "parameter \"v\": tensor_content: 0 bytes, but dims [1] of Bool take 1" },
-		{ W("1=1", "Float32", "''") "1{1'v' 2{1=1 2'Bool' 3'a'}}", "parameter \"w\": tensor_content: 0 bytes, but dims [1] of Float32 take 4" },
-		{ W("", "Float32", "''"), "parameter \"w\": tensor_content: 0 bytes, but dims [] of Float32 take 4" },
-		{ W("1=0", "Float32", "''"), "parameter \"w\": tensor_content: 0 bytes, but dims [0] of Float32 take 4" },
-		{ W("1=0", "Float32", "*8"), "parameter \"w\": tensor_content: 8 bytes, but dims [0] of Float32 take 4" },
-		{ W("1=2 1=0", "Float32", "*4"), "parameter \"w\": tensor_content: 4 bytes, but dims [2, 0] of Float32 take 0" },
-
-		/* slices */
-		{ W("1=2", "Float32", "*8") W("1=2", "Float32", "*8"),
-		  "parameter \"w\": tensor_content: 16 bytes in adjacent values, but dims [2] of Float32 take 8" },
-		{ W("1=4", "Float32", "*8") W("1=4", "Float32", "*9"),
-		  "parameter \"w\": tensor_content: 17 bytes in adjacent values, but dims [4] of Float32 take 16" },
-		{ W("1=4", "Float32", "*8") W("1=4", "Float32", "*4"), "parameter \"w\": tensor_content: 12 bytes, but dims [4] of Float32 take 16" },
-		{ W("1=4", "Float32", "*8") W("1=2", "Float32", "*8"), "parameter \"w\": dims: [2], but the slice before it has [4]" },
-		{ W("1=4", "Float32", "*8") W("1=4 1=1", "Float32", "*8"), "parameter \"w\": dims: [4, 1], but the slice before it has [4]" },
-		{ W("1=4", "Float32", "*8") W("1=4", "Int32", "*8"), "parameter \"w\": tensor_type: \"Int32\", but the slice before it has \"Float32\"" },
-		{ W("1=4", "Float32", "*16") "1{1'w' 3{}}", "parameter \"w\": maptensor: the last value of that name, next to it, has a tensor" },
-		{ "1{1'w' 3{}}" W("1=4", "Float32", "*16"), "parameter \"w\": maptensor: the next value of that name, next to it, has a tensor" },
-	};
-
-	for (size_t i = 0; i < COUNT(cases); i++) {
+	for (size_t i = 0; i < COUNT(refused); i++) {
 		struct arena *arena = arena_new();
 		struct ckpt c;
 		struct error err;
 
-		cr_assert_eq(ckpts_index_text(cases[i].text, arena, &c, &err), -EINVAL, "case %zu, \"%s\", is taken", i, cases[i].text);
-		cr_expect_str_eq(err.msg, cases[i].message, "case %zu, \"%s\": %s", i, cases[i].text, err.msg);
+		cr_assert_eq(ckpts_index_text(refused[i].text, arena, &c, &err), -EINVAL, "case %zu, \"%s\", is taken", i, refused[i].text);
+		cr_expect_str_eq(err.msg, refused[i].message, "case %zu, \"%s\": %s", i, refused[i].text, err.msg);
 		arena_free(arena);
 	}
 }

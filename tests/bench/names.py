@@ -13,8 +13,6 @@ import sys
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
 import mounts
 from figures import Row
 from mounts import Failed

@@ -2,7 +2,6 @@
 """What a daemon may do, what it holds, and whom it lets in; mounts of users who are not root."""
 import os
 import re
-import signal
 import subprocess
 
 from mount import lib, namespace, training
