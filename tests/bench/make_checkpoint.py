@@ -15,6 +15,8 @@ import sys
 
 import numpy as np
 
+import made
+
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ref import strategy_pb  # noqa: E402
 from ref.algebra import Layout  # noqa: E402
@@ -107,21 +109,8 @@ def make(folder, parameters):
 
 
 def ensure(root, name):
-    """The folder of checkpoint `name`, made if it is not there yet. The description is written last: it says that all is."""
-    folder, parameters = f"{root}/{name}", CHECKPOINTS[name]
-    description = json.dumps([VERSION, DEVICES, parameters])
-    try:
-        with open(f"{folder}/description.json") as f:
-            if f.read() == description:
-                return folder
-    except FileNotFoundError:
-        pass
-    print(f"making the checkpoint {folder}", file=sys.stderr)
-    make(folder, parameters)
-    os.sync()  # or it would be written out while something is measured
-    with open(f"{folder}/description.json", "w") as f:
-        f.write(description)
-    return folder
+    """The folder of checkpoint `name`, made if it is not there yet."""
+    return made.ensure(f"{root}/{name}", [VERSION, DEVICES, CHECKPOINTS[name]], lambda folder: make(folder, CHECKPOINTS[name]))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import shutil
 import struct
 import sys
 
+import made
+
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ref import strategy_pb  # noqa: E402
 from ref.algebra import Layout  # noqa: E402
@@ -103,24 +105,16 @@ def write_stage(folder, world, stage):
             os.link(first, f"{folder}/strategy/ckpt_strategy_rank_{rank}.ckpt")
 
 
-def ensure(root, name):
-    """The folder of world `name`, made if it is not there yet. The description is written last: it says that all is."""
-    folder, world = f"{root}/world-{name}", WORLDS[name]
-    description = json.dumps([VERSION, world])
-    try:
-        with open(f"{folder}/description.json") as f:
-            if f.read() == description:
-                return folder
-    except FileNotFoundError:
-        pass
-    print(f"making the checkpoint {folder}", file=sys.stderr)
+def make(folder, world):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(f"{folder}/strategy")
     for stage in range(world[0]):
         write_stage(folder, world, stage)
-    with open(f"{folder}/description.json", "w") as f:
-        f.write(description)
-    return folder
+
+
+def ensure(root, name):
+    """The folder of world `name`, made if it is not there yet."""
+    return made.ensure(f"{root}/world-{name}", [VERSION, WORLDS[name]], lambda folder: make(folder, WORLDS[name]))
 
 
 if __name__ == "__main__":
