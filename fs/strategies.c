@@ -2,9 +2,9 @@
 /* MindSpore writes one equal file for each rank of a stage; reading one of the equal ones is enough (as merge_pipeline_strategys does). */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
 #include "fs/patience.h"
 #include "fs/pool.h"
@@ -134,7 +134,7 @@ struct reading {
 	uint64_t *first;             /* [count] where each is among the files that were found */
 	uint64_t count;
 	struct hashed {
-		XXH128_hash_t hash;
+		struct fingerprint print;
 		struct timespec mtime;
 		atomic_bool done;
 	} *hashed;                   /* [found->count] */
@@ -151,33 +151,42 @@ static const char *at_hand(void *arg)
 	return NULL;
 }
 
-static int read_text(const struct reading *r, uint64_t index, struct arena *scratch, struct bytes *text, struct hashed *out, struct error *err)
-{
-	struct slurp how = { .arena = scratch, .max = FILE_MAX, .fence = r->found->fence, .mtime = &out->mtime, .watched = true };
-	int code = scratch ? slurp_file(r->found->paths[index], &how, text, err) : error_nomem(err);
-
-	if (code == 0)
-		out->hash = XXH3_128bits(text->ptr, text->len);
-	return code;
-}
-
 static int hash_one(uint64_t index, void *state, void *arg, struct error *err)
 {
 	const struct reading *r = arg;
-	struct arena *scratch = arena_new();
-	struct bytes text;
-	int code = read_text(r, index, scratch, &text, &r->hashed[index], err);
+	struct slurp how = { .max = FILE_MAX, .fence = r->found->fence, .mtime = &r->hashed[index].mtime };
+	int code = slurp_fingerprint(r->found->paths[index], &how, state, &r->hashed[index].print, err);
 
-	(void)state;
-	arena_free(scratch);
 	atomic_store(&r->hashed[index].done, true);
 	return code;
+}
+
+static void *room_new(void *arg)
+{
+	(void)arg;
+	return malloc(SLURP_ROOM);
+}
+
+/* The text of a file that was hashed, if it is still the same. */
+static int read_text(const struct reading *r, uint64_t index, struct arena *scratch, struct bytes *text, struct error *err)
+{
+	const char *path = r->found->paths[index];
+	struct slurp how = { .arena = scratch, .max = FILE_MAX, .fence = r->found->fence };
+	int code = slurp_file(path, &how, text, err);
+	struct fingerprint_state *state = code == 0 ? fingerprint_begin() : NULL;
+
+	if (code < 0 || !state)
+		return code < 0 ? code : error_nomem(err);
+	fingerprint_add(state, text->ptr, text->len);
+	if (!fingerprint_equal(fingerprint_end(state), r->hashed[index].print))
+		return error_set(err, -EBUSY, "strategy %s: changed while it was read", path);
+	return 0;
 }
 
 static bool is_new(const struct reading *r, uint64_t index)
 {
 	for (uint64_t i = 0; i < r->count; i++)
-		if (XXH128_isEqual(r->hashed[index].hash, r->hashed[r->first[i]].hash))
+		if (fingerprint_equal(r->hashed[index].print, r->hashed[r->first[i]].print))
 			return false;
 	return true;
 }
@@ -188,13 +197,10 @@ static int parse_one(struct reading *r, uint64_t index, struct error *err)
 	const char *path = r->found->paths[index];
 	struct arena *scratch = arena_new(), *arena = r->found->arena;
 	struct strategy_file *file = &r->files[r->count];
-	struct hashed now;
 	struct bytes text;
-	int code = read_text(r, index, scratch, &text, &now, err);
+	int code = scratch ? read_text(r, index, scratch, &text, err) : error_nomem(err);
 
-	if (code == 0 && !XXH128_isEqual(now.hash, r->hashed[index].hash))
-		code = error_set(err, -EBUSY, "strategy %s: changed while it was read", path);
-	else if (code == 0 && (code = scan_ends_in(path, ".json") ? strategy_parse_json(text, arena, file, err) : strategy_parse_pb(text, arena, file, err)) < 0)
+	if (code == 0 && (code = scan_ends_in(path, ".json") ? strategy_parse_json(text, arena, file, err) : strategy_parse_pb(text, arena, file, err)) < 0)
 		error_prefix(err, code, "strategy %s", path);
 	arena_free(scratch);
 	file->path = path;
@@ -219,7 +225,7 @@ static int parse_all(struct reading *r, struct strategies *out, struct error *er
 static int read_all(const struct found *f, struct strategies *out, struct error *err)
 {
 	struct reading r = { .found = f };
-	struct pool_work work = { .count = f->count, .threads = THREADS, .task = hash_one, .arg = &r };
+	struct pool_work work = { .count = f->count, .threads = THREADS, .task = hash_one, .arg = &r, .state_new = room_new, .state_free = free };
 	struct patience *patience;
 	struct strategy *united;
 	int code;
