@@ -25,7 +25,7 @@ static int add_shard(struct checkpoint_builder *b, const struct strategy_entry *
 		return error_set(err, -EINVAL, "tensor \"%s\": shape %s has %u axes, but its tensor map in the strategy has %u", e->name,
 				 held_shape_text(shape, e->shape, e->axes), e->axes, layout->axes);
 	}
-	code = held_add(h, e, file, b->known.block[b->known.layout_of[entry - s->entries]], b->arena, err);
+	code = held_add(h, e, file, b->known.block[layout->number], b->arena, err);
 	return code == 0 && b->options.keep_copies ? held_add_copy(h, e, file, b->arena, err) : code;
 }
 
@@ -79,9 +79,9 @@ static int add_whole(struct checkpoint_builder *b, const struct safetensors_entr
 	return code;
 }
 
-/* Looks an entry up and adds it; *number is what known.h says of it. */
-static int add_entry(struct checkpoint_builder *b, const struct safetensors_entry *e, const struct checkpoint_file *file, uint32_t *number,
-		     struct error *err)
+/* Looks an entry up and adds it; *known is what known.h says of it. */
+static int add_entry(struct checkpoint_builder *b, const struct safetensors_entry *e, const struct checkpoint_file *file,
+		     struct known_entry *known, struct error *err)
 {
 	const struct strategy *s = b->options.strategy;
 	const char *why = builder_dropped(b, e->name);
@@ -90,10 +90,10 @@ static int add_entry(struct checkpoint_builder *b, const struct safetensors_entr
 
 	for (uint64_t i = 0; i < stages; i++)
 		if (entry[i].stage == file->rank / s->per_stage) {
-			*number = (uint32_t)(&entry[i] - s->entries);
+			*known = (struct known_entry){ (uint32_t)(&entry[i] - s->entries), entry[i].layout->number };
 			return add_shard(b, &entry[i], e, file, err);
 		}
-	*number = entry || why ? KNOWN_LEFT_OUT : KNOWN_WHOLE;
+	known->number = entry || why ? KNOWN_LEFT_OUT : KNOWN_WHOLE;
 	if (entry) {
 		struct held *h = &b->sharded[entry - s->entries];
 
@@ -134,7 +134,7 @@ static int add_new(struct checkpoint_builder *b, const struct checkpoint_file *f
 	for (uint64_t i = 0; code == 0 && i < st->count; i++) {
 		struct safetensors_entry e = placed(st, i);
 
-		code = add_entry(b, &e, file, &made->number[i], err);
+		code = add_entry(b, &e, file, &made->entry[i], err);
 	}
 	if (code == 0)
 		known_add(&b->known, made);
@@ -148,7 +148,7 @@ static int add_known(struct checkpoint_builder *b, const struct checkpoint_file 
 	int code = 0;
 
 	for (uint64_t i = 0; code == 0 && i < st->count; i++) {
-		uint32_t n = known->number[i];
+		uint32_t n = known->entry[i].number;
 		struct safetensors_entry e = placed(st, i);
 
 		if (n == KNOWN_LEFT_OUT)
@@ -157,7 +157,7 @@ static int add_known(struct checkpoint_builder *b, const struct checkpoint_file 
 			code = add_whole(b, &e, file, err);
 			continue;
 		}
-		held_put(&b->sharded[n], &e, file, b->known.block[b->known.layout_of[n]]);
+		held_put(&b->sharded[n], &e, file, b->known.block[known->entry[i].layout]);
 		if (b->options.keep_copies)
 			code = held_add_copy(&b->sharded[n], &e, file, b->arena, err);
 	}

@@ -19,14 +19,16 @@ struct known_header {
 	uint64_t entries; /* checkpoint_file.entries */
 	uint64_t count;   /* of them */
 	uint32_t stage;
-	uint32_t number[]; /* of each entry in the strategy, or one of the above */
+	struct known_entry {
+		uint32_t number; /* of the entry in the strategy, or one of the above */
+		uint32_t layout; /* of one of the strategy: the number of its layout */
+	} entry[];               /* [count] */
 };
 
 struct known {
 	struct arena *arena;
 	struct known_header *newest;
-	uint32_t *layout_of;           /* [strategy->count]: the number of each entry's layout */
-	const struct layout **layouts; /* [layout_count] */
+	const struct layout **layouts; /* [layout_count] of the strategy, by number */
 	uint32_t *block;               /* [layout_count] that the rank at hand holds */
 	uint32_t layout_count;
 };

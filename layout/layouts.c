@@ -83,13 +83,14 @@ static const uint32_t *copy_numbers(struct arena *arena, const uint32_t *numbers
 	return copy;
 }
 
-static const struct layout *copy(struct arena *arena, const struct layout *layout)
+static const struct layout *copy(struct arena *arena, const struct layout *layout, uint32_t number)
 {
 	struct layout *l = arena_alloc(arena, 1, sizeof(*l));
 
 	if (!l)
 		return NULL;
 	*l = *layout;
+	l->number = number;
 	l->matrix = copy_numbers(arena, layout->matrix, l->matrix_axes);
 	l->map_len = copy_numbers(arena, layout->map_len, l->axes);
 	l->map = copy_numbers(arena, layout->map, map_size(layout));
@@ -112,7 +113,7 @@ const struct layout *layouts_intern(struct layouts *layouts, const struct layout
 			return NULL;
 		slot = probe(layouts, layout);
 	}
-	*slot = copy(layouts->arena, layout);
+	*slot = copy(layouts->arena, layout, layouts->count);
 	if (*slot)
 		layouts->count++;
 	return *slot;

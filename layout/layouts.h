@@ -3,7 +3,7 @@
  * The distinct layouts of a strategy: 20,000 parameters share a few, and equal ones become one object, so that layouts are
  * compared by address from there on.
  *
- * Invariant: no two layouts of a table are equal, by all that strategy files say of them.
+ * Invariant: no two layouts of a table are equal, by all that strategy files say of them; they are numbered as they came.
  */
 #ifndef LAYOUT_LAYOUTS_H
 #define LAYOUT_LAYOUTS_H

@@ -10,7 +10,6 @@
 
 #include "layout/devices.h"
 #include "layout/json_strategy.h"
-#include "layout/known.h"
 #include "layout/layouts.h"
 #include "layout/strategy.h"
 #include "layout/unite.h"
@@ -215,22 +214,21 @@ static const char *merged_name(const struct strategy_entry *e, struct arena *are
 static int write_all(const struct strategy *s, struct arena *scratch, struct arena *arena, struct bytes *out, struct error *err)
 {
 	struct pb_parameter *parameters = arena_alloc(scratch, s->count, sizeof(*parameters));
-	struct pb_layout_item *layouts;
-	struct known known;
+	struct pb_layout_item *layouts = arena_alloc(scratch, s->layout_count, sizeof(*layouts));
+	struct pb_merged merged = { .layouts = layouts, .layout_count = s->layout_count, .parameters = parameters,
+				    .parameter_count = s->count, .stages = s->stages };
 
-	if (!parameters || known_new(s, scratch, &known) < 0)
+	if (!parameters || !layouts)
 		return error_nomem(err);
-	layouts = arena_alloc(scratch, known.layout_count, sizeof(*layouts));
-	for (uint32_t i = 0; i < known.layout_count; i++)
-		if (!layouts || devices_item(known.layouts[i], scratch, &layouts[i]) < 0)
-			return error_nomem(err);
 	for (uint64_t i = 0; i < s->count; i++) {
-		parameters[i] = (struct pb_parameter){ merged_name(&s->entries[i], scratch), known.layout_of[i] };
-		if (!parameters[i].name)
+		const struct strategy_entry *e = &s->entries[i];
+		struct pb_layout_item *item = &layouts[e->layout->number];
+
+		parameters[i] = (struct pb_parameter){ merged_name(e, scratch), e->layout->number };
+		if (!parameters[i].name || (!item->dev_matrix && devices_item(e->layout, scratch, item) < 0))
 			return error_nomem(err);
 	}
-	return pb_encode_strategy(&(struct pb_merged){ .layouts = layouts, .layout_count = known.layout_count, .parameters = parameters,
-						       .parameter_count = s->count, .stages = s->stages }, scratch, arena, out, err);
+	return pb_encode_strategy(&merged, scratch, arena, out, err);
 }
 
 int strategy_write(const struct strategy *strategy, struct arena *arena, struct bytes *out, struct error *err)

@@ -9,7 +9,7 @@
  *
  * A strategy unites the files of all stages. Invariants, established by strategy_unite(): stages are 0..stages-1 without
  * holes; all layouts have the same number of devices, per_stage; (name, stage) is unique; entries are sorted by name
- * (bytes), then stage. Equal layouts are one object.
+ * (bytes), then stage. Equal layouts are one object; each of 0 .. layout_count-1 is the number of one of them.
  */
 #ifndef LAYOUT_STRATEGY_H
 #define LAYOUT_STRATEGY_H
@@ -20,6 +20,7 @@
 #include "layout/error.h"
 
 struct layout {
+	uint32_t number;             /* among the layouts of its strategy */
 	uint32_t devices;            /* product of matrix */
 	uint32_t matrix_axes, axes;  /* of the device matrix, of the tensor */
 	const uint32_t *matrix;      /* [matrix_axes], last axis fastest in rank order */
@@ -49,6 +50,7 @@ struct strategy {
 	const struct strategy_entry *entries; /* [count] */
 	uint64_t count;
 	uint32_t stages, per_stage; /* world = stages * per_stage */
+	uint32_t layout_count;
 	const uint32_t *index;      /* hash index over names; strategy_find() only */
 	uint64_t index_size;
 };

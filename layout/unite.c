@@ -204,5 +204,6 @@ int unite_files(const struct strategy_file *files, uint64_t count, struct arena 
 		code = settle(&shares, err);
 	if (code == 0)
 		code = check_stages(&shares, err);
+	out->layout_count = layouts.count; /* none is in a share alone that is not kept, for that is equal to one that is */
 	return code == 0 ? collect(&shares, arena, out, err) : code;
 }
