@@ -54,8 +54,7 @@ static void *answer(void *arg)
 	return NULL;
 }
 
-/* All of them or, by a negative errno, none that is wanted. */
-static int start(struct loop *l, uint32_t threads)
+static int start_all(struct loop *l, uint32_t threads)
 {
 	for (; l->count < threads; l->count++) {
 		struct worker *w = &l->workers[l->count];
@@ -68,7 +67,7 @@ static int start(struct loop *l, uint32_t threads)
 }
 
 /* Ends the threads; false when some cannot. */
-static bool stop(struct loop *l)
+static bool stop_all(struct loop *l)
 {
 	const struct timespec until = threads_until(LOOP_PATIENCE);
 
@@ -83,7 +82,7 @@ static bool stop(struct loop *l)
 	return true;
 }
 
-int loop_run(struct fuse_session *session, uint32_t threads, struct error *err)
+int loop_start(struct fuse_session *session, uint32_t threads, struct loop **out, struct error *err)
 {
 	struct loop *l = calloc(1, sizeof(*l) + threads * sizeof(l->workers[0]));
 	int rc;
@@ -94,15 +93,23 @@ int loop_run(struct fuse_session *session, uint32_t threads, struct error *err)
 	l->waiter = pthread_self();
 	for (uint32_t i = 0; i < threads; i++)
 		l->workers[i].loop = l;
-	rc = start(l, threads);
-	if (rc < 0)
-		error_set(err, rc, "no thread: %s", strerror(-rc));
-	else
-		signals_wait();
-	if (!stop(l))
+	rc = start_all(l, threads);
+	if (rc == 0) {
+		*out = l;
+		return 0;
+	}
+	if (stop_all(l))
+		free(l);
+	return error_set(err, rc, "no thread: %s", strerror(-rc));
+}
+
+int loop_stop(struct loop *l, struct error *err)
+{
+	int rc;
+
+	if (!stop_all(l))
 		return error_set(err, -EBUSY, "a source is still being read after %d seconds", LOOP_PATIENCE);
-	if (rc == 0 && l->failed)
-		rc = error_set(err, l->failed, "the kernel gives no more requests: %s", strerror(-l->failed));
+	rc = l->failed;
 	free(l);
-	return rc;
+	return rc < 0 ? error_set(err, rc, "the kernel gives no more requests: %s", strerror(-rc)) : 0;
 }

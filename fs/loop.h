@@ -14,12 +14,19 @@
 
 #define LOOP_PATIENCE 10 /* seconds that an answer may take when it is the end */
 
+struct loop;
+
 /*
- * Answers the requests of `session` with `threads` threads until it is unmounted or a signal asks for the end (signals.h). Must be called in the thread that signals
- * are for. 0; a negative errno with its message when it could not begin, or the kernel refused to give requests. -EBUSY when an
- * answer is still being made after LOOP_PATIENCE seconds, by a source that hangs: its thread uses the session and what it serves, so
- * the process must be left, and nothing freed.
+ * Begins to answer the requests of `session`, with `threads` threads. A signals_wait() of the thread that calls this returns when
+ * the mount was unmounted, too. 0, or a negative errno with its message.
  */
-int loop_run(struct fuse_session *session, uint32_t threads, struct error *err);
+int loop_start(struct fuse_session *session, uint32_t threads, struct loop **out, struct error *err);
+
+/*
+ * Answers no more. 0; a negative errno with its message when the kernel has refused to give requests. -EBUSY when an answer is
+ * still being made after LOOP_PATIENCE seconds, by a source that hangs: its thread uses the session and what it serves, so the
+ * process must be left, and nothing freed.
+ */
+int loop_stop(struct loop *loop, struct error *err);
 
 #endif

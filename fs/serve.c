@@ -36,7 +36,7 @@ struct serve {
 	struct fuse_session *session;
 	int channel;       /* to report on; used by the settling thread only, once that runs */
 	pthread_t settler;
-	atomic_uint device;  /* minor number of the mount; 0 while it is not known */
+	struct loop *loop;
 	struct watch *watch; /* of a mount of many steps, while it is served */
 };
 
@@ -209,7 +209,6 @@ static void *settle(void *arg)
 		detach_report(s->channel, err.msg);
 		return NULL;
 	}
-	s->device = minor(st.st_dev);
 	raise_readahead(s, st.st_dev);
 	status_probe(&s->status);
 	tell_manager(s);
@@ -246,39 +245,26 @@ static int start_watching(struct serve *s, struct error *err)
 	return watch_start(f, &s->watch, err);
 }
 
-static void abort_connection(const struct serve *s)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", (unsigned)s->device);
-	sys_set(path, 1);
-}
-
 /* A source that hangs can keep a thread of ours for ever, and must not keep the mount. */
 static void leave_anyway(struct serve *s)
 {
 	serve_unmount(s);
-	log_error(&s->log, "%s: still being read after ten seconds; leaving all the same", s->options->source.item[0]);
+	log_error(&s->log, "%s: still being read after %d seconds; leaving all the same", s->options->source.item[0], LOOP_PATIENCE);
 	_exit(1);
 }
 
-/*
- * Ends the watcher. What it tells the kernel may have to wait for the answer to a look-up, which nobody gives any more; breaking
- * the connection ends that wait.
- */
+/* Ends the watcher, while requests are still answered: what it tells the kernel may have to wait for the answer to a look-up. */
 static void stop_watching(struct serve *s)
 {
-	if (!s->watch || watch_stop(s->watch, 2))
-		return;
-	abort_connection(s);
-	if (!watch_stop(s->watch, 8))
+	if (s->watch && !watch_stop(s->watch, LOOP_PATIENCE))
 		leave_anyway(s);
+	s->watch = NULL;
 }
 
 /* What it asks the kernel to read it does not wait for, as a rule. */
 static void stop_reading_ahead(struct serve *s)
 {
-	if (!ahead_stop(s->ops.ahead, 10))
+	if (!ahead_stop(s->ops.ahead, LOOP_PATIENCE))
 		leave_anyway(s);
 	s->ops.ahead = NULL;
 }
@@ -293,24 +279,35 @@ static void tell_widening(const struct serve *s)
 			 o->has_uid ? "uid= " : "", o->has_gid ? "gid= " : "", o->has_mode ? "mode= " : "");
 }
 
+/* Ends what start() began, or a part of it. 0, or what the loop says. */
+static int stop(struct serve *s, struct error *err)
+{
+	int rc;
+
+	stop_watching(s);
+	rc = s->loop ? loop_stop(s->loop, err) : 0;
+	if (rc == -EBUSY)
+		leave_anyway(s);
+	stop_reading_ahead(s);
+	return rc;
+}
+
+/* The settling thread comes last: it asks what the others answer. */
 static int start(struct serve *s, struct error *err)
 {
+	struct error ignored;
 	int rc = start_watching(s, err);
 
-	if (rc < 0)
-		return rc;
-	rc = ahead_start(s->ops.hub, s->options->cache_budget, &s->ops.ahead, err);
-	if (rc < 0) {
-		stop_watching(s);
-		return rc;
-	}
-	s->status.ahead = s->ops.ahead;
-	rc = threads_start(&s->settler, settle, s);
 	if (rc == 0)
-		return 0;
-	stop_reading_ahead(s);
-	stop_watching(s);
-	return error_set(err, rc, "no thread: %s", strerror(-rc));
+		rc = ahead_start(s->ops.hub, s->options->cache_budget, &s->ops.ahead, err);
+	s->status.ahead = s->ops.ahead;
+	if (rc == 0)
+		rc = loop_start(s->session, thread_count(s->options), &s->loop, err);
+	if (rc == 0 && (rc = threads_start(&s->settler, settle, s)) < 0)
+		error_set(err, rc, "no thread: %s", strerror(-rc));
+	if (rc < 0)
+		stop(s, &ignored);
+	return rc;
 }
 
 int serve_run(struct serve *s, int channel, struct error *err)
@@ -330,17 +327,14 @@ int serve_run(struct serve *s, int channel, struct error *err)
 		serve_unmount(s);
 		return rc;
 	}
-	rc = loop_run(s->session, thread_count(s->options), err);
+	signals_wait();
 	if (s->options->foreground)
 		notify_stopping();
-	if (rc == -EBUSY)
-		leave_anyway(s);
+	rc = stop(s, err);
 	if (rc < 0)
 		error_prefix(err, rc, "serving %s ended", s->point);
 	if (rc < 0 && s->log.to_syslog)
 		log_error(&s->log, "%s", err->msg);
-	stop_reading_ahead(s);
-	stop_watching(s);
 	serve_unmount(s); /* also wakes the settling thread, should it still wait for an answer */
 	pthread_join(s->settler, NULL);
 	return rc;

@@ -309,8 +309,8 @@ def test_temporary_files(tmp):
             for n in (".tmpAbCdEf", "tmpx1y2z3", training.name(rank, 2) + ".tmp", "." + training.name(rank, 2)):
                 lib.write(f"{source}/rank_{rank}/{n}", training.blob(2, rank))
         os.makedirs(f"{source}/rank_0/{training.name(0, 3)}")  # no save leaves that
-        lib.wait_for(lambda: state(root, "1_3")[0], "the folder to be seen")
-        lib.need(state(root, "1_3")[0] != "shown" and training.name(0, 3) in state(root, "1_3")[1], f"{state(root, '1_3')}")
+        lib.wait_for(lambda: state(root, "1_3")[0] and training.name(0, 3) in (state(root, "1_3")[1] or ""), "the folder to be seen")
+        lib.need(state(root, "1_3")[0] != "shown", f"{state(root, '1_3')}")
         lib.equal(set(os.listdir(root)), {".gatherfs", "latest", "1_1"}, "names in the root")
         lib.equal([s["name"] for s in status(root)["steps"]], ["1_3", "1_1"], "steps")
 
@@ -335,7 +335,7 @@ def test_source_goes_away(tmp):
         f = open(f"{root}/1_1/{model}", "rb")
         os.rename(source, f"{tmp}/moved")
         lib.wait_for(lambda: steps_of(root) == set(), "the steps to go")
-        lib.need(source in status(root)["trouble"], "the trouble is not told")
+        lib.wait_for(lambda: source in (status(root)["trouble"] or ""), "the trouble to be told")
         lib.same_tensors(safefile.read(f.read())[0], training.model(1).whole(), "the open file")
         f.close()
         os.rename(f"{tmp}/moved", source)
