@@ -110,7 +110,7 @@ def threaded(build):
 
 def left_mounts(folder):
     """Unmounts what is still mounted below a folder; the mount points."""
-    with open("/proc/self/mounts") as f:
+    with open("/proc/self/mounts", errors="surrogateescape") as f:
         points = [line.split()[1] for line in f if line.split()[1].startswith(folder + "/")]
     for point in reversed(points):
         subprocess.run(["fusermount3", "-u", "-z", point], stderr=subprocess.DEVNULL)

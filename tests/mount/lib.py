@@ -41,7 +41,8 @@ def gatherfs(*args, timeout=30, cwd=None):
 
 
 def mounted(point):
-    with open("/proc/self/mounts") as f:
+    """Whether something is mounted there; among all that is mounted are names that are no UTF-8, of tests that run beside this one."""
+    with open("/proc/self/mounts", errors="surrogateescape") as f:
         return any(line.split()[1].replace("\\040", " ") == point for line in f)
 
 

@@ -57,6 +57,7 @@ def make(where, name):
 
 def check_mount(mnt):
     """The names in a mount, its text files and status: nothing of the source's names is raw in them."""
+    lib.need(not lib.mounted("/nowhere"), "something that is not mounted")  # while this mount is among those that are looked through
     for folder, folders, files in os.walk(mnt):
         for name in folders + files:
             lib.need(b".safetensors" in name or not is_bad(name), f"the mount shows {name!r}")

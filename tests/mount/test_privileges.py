@@ -85,7 +85,7 @@ def test_mount_flags(tmp):
     source = saved(tmp)
     for asked in ([], ["rw", "suid", "dev"], ["allow_other"] if os.geteuid() == 0 else []):
         with lib.Mount(source, *asked) as root:
-            line, = [line.split() for line in lib.read("/proc/self/mountinfo").decode().splitlines() if line.split()[4] == root]
+            line, = [line.split() for line in lib.read("/proc/self/mountinfo").decode(errors="surrogateescape").splitlines() if line.split()[4] == root]
             flags = set(line[5].split(",")) | set(line[-1].split(","))
             for flag in ("ro", "nosuid", "nodev", "default_permissions"):
                 lib.need(flag in flags, f"{asked}: no {flag} in {line}")

@@ -26,7 +26,7 @@ def test_a_hang_is_told_and_ended(tmp):
     for part in ("FAIL hang: ", f"no end after {lib.SLOW} s", "test_watchdog.py hang", "gatherfs mount"):
         lib.need(part in said, f"{part!r} is not told in {said}")
     lib.need(os.geteuid() != 0 or "fuse" in said and "do_signal_stop" in said, f"no stacks in {said}")
-    with open("/proc/self/mounts") as f:
+    with open("/proc/self/mounts", errors="surrogateescape") as f:
         points = [line.split()[1] for line in f if line.split()[1].startswith(tmp)]
     for point in points:
         subprocess.run(["fusermount3", "-u", "-z", point], check=True)
