@@ -280,11 +280,13 @@ static int take_tensors(struct convert *c, struct tensor **out)
 	if (!t)
 		return error_nomem(c->err);
 	for (uint64_t i = 0; i < c->out.count; i++) {
-		t[i] = *c->out.item[i];
-		if (names_find(&seen, t[i].name) != NAMES_NONE)
-			return error_set(c->err, -EINVAL, "two tensors would have the name \"%s\"", t[i].name);
-		if (names_add(&seen, t[i].name) == NAMES_NONE)
+		uint32_t number = names_add(&seen, c->out.item[i]->name);
+
+		if (number == NAMES_NONE)
 			return error_nomem(c->err);
+		t[i] = *c->out.item[i];
+		if (number != i)
+			return error_set(c->err, -EINVAL, "two tensors would have the name \"%s\"", t[i].name);
 	}
 	for (uint64_t i = 0; i < c->ckpt->outside_count; i++)
 		if (names_find(&seen, c->ckpt->outside[i].name) != NAMES_NONE)

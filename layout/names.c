@@ -45,13 +45,16 @@ static bool grow(struct names *names)
 
 uint32_t names_add(struct names *names, const char *name)
 {
-	uint32_t found = names_find(names, name);
+	uint32_t *slot = names->capacity ? probe(names, name) : NULL;
 
-	if (found != NAMES_NONE)
-		return found;
-	if (names->count == names->capacity && (names->bits == 31 || !grow(names)))
-		return NAMES_NONE;
+	if (slot && *slot)
+		return *slot - 1;
+	if (names->count == names->capacity) {
+		if (names->bits == 31 || !grow(names))
+			return NAMES_NONE;
+		slot = probe(names, name);
+	}
 	names->name[names->count] = name;
-	*probe(names, name) = names->count + 1;
+	*slot = names->count + 1;
 	return names->count++;
 }

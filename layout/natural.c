@@ -32,9 +32,22 @@ static int compare_numbers(const char **a, const char **b)
 	return m != n ? (m < n ? -1 : 1) : memcmp(x, y, m);
 }
 
+/* Length of what both begin with, without the digits at its end: the numbers that they belong to may go on differently. */
+static size_t same_start(const char *a, const char *b)
+{
+	size_t n = 0;
+
+	while (a[n] && a[n] == b[n])
+		n++;
+	while (n > 0 && is_digit(a[n - 1]))
+		n--;
+	return n;
+}
+
 int natural_compare(const char *a, const char *b)
 {
-	const char *x = a, *y = b;
+	size_t same = same_start(a, b);
+	const char *x = a + same, *y = b + same;
 
 	for (;;) {
 		if (is_digit(*x) && is_digit(*y)) {

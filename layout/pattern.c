@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "layout/bytes.h"
 #include "layout/pattern.h"
-#include "layout/text.h"
 
 bool pattern_has(const struct pattern *pattern, uint32_t index)
 {
@@ -40,7 +40,7 @@ int pattern_parse(const char *word, const struct names *known, struct arena *are
 	char *text = arena_strndup(arena, word, strlen(word)), *to = text;
 	int code = text ? 0 : error_nomem(err);
 
-	*out = (struct pattern){ .text = text };
+	*out = (struct pattern){ .text = text, .tail = text };
 	while (code == 0 && *word) {
 		if (*word == '}')
 			return error_set(err, -EINVAL, "\"%s\": a brace that was not opened", word);
@@ -49,6 +49,7 @@ int pattern_parse(const char *word, const struct names *known, struct arena *are
 			continue;
 		*to++ = '}';
 		code = take_index(word - 1, known, arena, out, &word, err);
+		out->tail = to;
 	}
 	if (code == 0)
 		*to = '\0';
@@ -66,10 +67,20 @@ static const char *read_number(const char *s, uint64_t *out)
 	return s == start || (*start == '0' && s > start + 1) ? NULL : s;
 }
 
+/* Most names differ in what is behind the last number from most patterns: that is looked at first. */
+static bool ends_alike(const struct pattern *pattern, const char *name)
+{
+	size_t len = strlen(name), tail = strlen(pattern->tail);
+
+	return len >= tail && memcmp(name + len - tail, pattern->tail, tail) == 0;
+}
+
 bool pattern_match(const struct pattern *pattern, const char *name, uint64_t *values)
 {
 	uint32_t n = 0;
 
+	if (!ends_alike(pattern, name))
+		return false;
 	for (const char *p = pattern->text; *p; p++) {
 		if (*p == '{') {
 			name = read_number(name, &values[pattern->index[n++]]);
@@ -83,22 +94,46 @@ bool pattern_match(const struct pattern *pattern, const char *name, uint64_t *va
 	return *name == '\0';
 }
 
+static uint32_t digits_of(uint64_t value)
+{
+	uint32_t n = 1;
+
+	while (value /= 10)
+		n++;
+	return n;
+}
+
+/* Writes `value` and returns what is behind it. */
+static char *write_number(char *to, uint64_t value)
+{
+	uint32_t n = digits_of(value);
+
+	for (uint32_t i = n; i-- > 0; value /= 10)
+		to[i] = (char)('0' + value % 10);
+	return to + n;
+}
+
 const char *pattern_format(const struct pattern *pattern, const char *prefix, const uint64_t *values, struct arena *arena)
 {
-	struct text text = TEXT_EMPTY;
-	const char *out;
+	uint64_t before = strlen(prefix), size = before + strlen(pattern->text) + 1;
 	uint32_t n = 0;
+	char *out, *to;
 
-	text_add(&text, "%s", prefix);
+	for (uint32_t i = 0; i < pattern->count; i++)
+		size += digits_of(values[pattern->index[i]]) - strlen("{}");
+	out = arena_alloc(arena, size, 1);
+	if (!out)
+		return NULL;
+	memcpy(out, prefix, before);
+	to = out + before;
 	for (const char *p = pattern->text; *p; p++) {
 		if (*p == '{') {
-			text_add(&text, "%llu", (unsigned long long)values[pattern->index[n++]]);
+			to = write_number(to, values[pattern->index[n++]]);
 			p++;
 		} else {
-			text_add_bytes(&text, p, 1);
+			*to++ = *p;
 		}
 	}
-	out = text.failed ? NULL : arena_strndup(arena, text.ptr, text.len);
-	text_free(&text);
+	*to = '\0';
 	return out;
 }

@@ -15,6 +15,7 @@
 
 struct pattern {
 	const char *text;                /* as written, with "{}" for each index */
+	const char *tail;                /* of the text: what is behind the last index */
 	uint32_t index[PATTERN_INDEXES]; /* [count]: which each is */
 	uint32_t count;
 };
