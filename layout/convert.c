@@ -10,7 +10,7 @@
 
 /* Tensors one after the other; each stays where it is, for others are made of it. */
 struct list {
-	struct tensor **item; /* [count] */
+	const struct tensor **item; /* [count] */
 	uint64_t count, capacity;
 };
 
@@ -19,7 +19,6 @@ struct instance {
 	const struct recipe_line *line;
 	const char *name;
 	const struct tensor **sources; /* [slots], NULL where one has not come yet */
-	struct naming_found found;     /* of one of them */
 };
 
 struct convert {
@@ -36,25 +35,23 @@ struct convert {
 	struct error *err;
 };
 
+static int add(struct convert *c, struct list *list, const struct tensor *t)
+{
+	const struct tensor **item = arena_grow(c->arena, list->item, list->count, &list->capacity, sizeof(*item));
+
+	if (!item)
+		return error_nomem(c->err);
+	list->item = item;
+	list->item[list->count++] = t;
+	return 0;
+}
+
 /* A new tensor at the end of a list, or NULL without memory. */
 static struct tensor *append(struct convert *c, struct list *list)
 {
 	struct tensor *t = arena_alloc(c->arena, 1, sizeof(*t));
 
-	if (list->count == list->capacity) {
-		uint64_t capacity = list->capacity ? list->capacity * 2 : 64;
-		struct tensor **item = arena_alloc(c->arena, capacity, sizeof(*item));
-
-		if (!item)
-			return NULL;
-		if (list->count)
-			memcpy(item, list->item, list->count * sizeof(*item));
-		list->item = item;
-		list->capacity = capacity;
-	}
-	list->item[list->count] = t;
-	list->count += t != NULL;
-	return t;
+	return t && add(c, list, t) == 0 ? t : NULL;
 }
 
 /* The same tensor under another name. */
@@ -121,12 +118,12 @@ static int to_hf(struct convert *c, const struct tensor *t)
 	struct naming_found found;
 
 	if (c->from.hf)
-		return add_clone(c, &c->hf, t, t->name);
+		return add(c, &c->hf, t);
 	naming_find(c->figures, &c->from, t->name, &found);
 	if (c->to_hf && (found.prefix[0] || !found.line))
 		return leave_out(c, t, found.prefix[0] ? "optimizer state, for which Hugging Face has no names" :
 							 "no parameter of the model, so Hugging Face has no name for it");
-	return found.line ? unfuse(c, t, &found) : add_clone(c, &c->out, t, t->name);
+	return found.line ? unfuse(c, t, &found) : add(c, &c->out, t);
 }
 
 /* The instance `name` of a line, made when its first source comes. NULL without memory. */
@@ -151,7 +148,6 @@ static struct instance *instance_of(struct convert *c, const char *name, const s
 		c->instances[n] =
 			(struct instance){ .line = found->line,
 					   .name = name,
-					   .found = *found,
 					   .sources = arena_alloc(c->arena, fuse_slots(c->figures, found->line), sizeof(void *)) };
 	return c->instances[n].sources ? &c->instances[n] : NULL;
 }
@@ -201,11 +197,23 @@ static int fuse(struct convert *c, const struct tensor *t)
 	return 0;
 }
 
+/* An instance has one source at least: the others have its numbers. */
 static int missing(struct convert *c, struct instance *in, uint64_t slot)
 {
-	uint32_t part = fuse_part(c->figures, in->line, slot, in->found.values);
-	const char *name = pattern_format(&in->line->parts[part].hf, in->found.prefix, in->found.values, c->arena);
+	struct naming_found found;
+	const struct tensor *const *other = in->sources;
+	const char *name;
+	uint32_t part;
+	int code;
 
+	while (!*other)
+		other++;
+	naming_find(c->figures, &c->to, (*other)->name, &found);
+	part = fuse_part(c->figures, in->line, slot, found.values);
+	code = take_only_values(c, in->line, &in->line->parts[part].hf, found.values);
+	if (code < 0)
+		return code;
+	name = pattern_format(&in->line->parts[part].hf, found.prefix, found.values, c->arena);
 	return name ? error_set(c->err, -EINVAL, "tensor \"%s\" is missing: \"%s\" is made of it", name, in->name) : error_nomem(c->err);
 }
 
@@ -275,24 +283,19 @@ static int by_name(const void *a, const void *b)
 static int take_tensors(struct convert *c, struct tensor **out)
 {
 	struct tensor *t = arena_alloc(c->arena, c->out.count, sizeof(*t));
-	struct names seen = names_new(c->arena);
 
 	if (!t)
 		return error_nomem(c->err);
-	for (uint64_t i = 0; i < c->out.count; i++) {
-		uint32_t number = names_add(&seen, c->out.item[i]->name);
-
-		if (number == NAMES_NONE)
-			return error_nomem(c->err);
+	for (uint64_t i = 0; i < c->out.count; i++)
 		t[i] = *c->out.item[i];
-		if (number != i)
+	qsort(t, c->out.count, sizeof(*t), by_name);
+	for (uint64_t i = 1; i < c->out.count; i++)
+		if (strcmp(t[i - 1].name, t[i].name) == 0)
 			return error_set(c->err, -EINVAL, "two tensors would have the name \"%s\"", t[i].name);
-	}
 	for (uint64_t i = 0; i < c->ckpt->outside_count; i++)
-		if (names_find(&seen, c->ckpt->outside[i].name) != NAMES_NONE)
+		if (checkpoint_find(t, c->out.count, c->ckpt->outside[i].name))
 			return error_set(c->err, -EINVAL, "a tensor would get the name \"%s\", which a parameter outside the strategy has",
 					 c->ckpt->outside[i].name);
-	qsort(t, c->out.count, sizeof(*t), by_name);
 	*out = t;
 	return 0;
 }
