@@ -7,9 +7,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fs/source.h"
+
+#define TICK 10000000 /* ns: the longest of a kernel that counts times in ticks (100 a second) */
+#define LOOKS 10      /* at a file that is being written; it will be found changed later */
 
 struct sources *source_list_new(void)
 {
@@ -96,12 +100,36 @@ static const char *kind_name(mode_t mode)
 	}
 }
 
+/* Nanoseconds for which a file that was just changed could be changed again without a trace in its times; 0 or less: none. */
+static int64_t unsettled(const struct stat *st)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (st->st_mtim.tv_sec > now.tv_sec || now.tv_sec - st->st_mtim.tv_sec > 1)
+		return 0;
+	return TICK - ((now.tv_sec - st->st_mtim.tv_sec) * 1000000000 + now.tv_nsec - st->st_mtim.tv_nsec);
+}
+
+/* Many kernels count the times of files in ticks of a clock: what was changed in the last tick is looked at again when that is over. */
+static int look(int fd, struct stat *st)
+{
+	int rc = fstat(fd, st);
+	int64_t wait;
+
+	for (int i = 0; rc == 0 && i < LOOKS && (wait = unsettled(st)) > 0 && wait <= TICK; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = (long)wait }, NULL);
+		rc = fstat(fd, st);
+	}
+	return rc;
+}
+
 /* Fills *out from an open descriptor. */
 static int describe(struct source *out, struct error *err)
 {
 	struct stat st;
 
-	if (fstat(out->fd, &st) < 0)
+	if (look(out->fd, &st) < 0)
 		return error_set(err, -errno, "%s: %s", out->path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, -EINVAL, "%s: expected a regular file, found %s", out->path, kind_name(st.st_mode));

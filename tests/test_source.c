@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fs/source.h"
@@ -122,4 +123,22 @@ Test(source, what_is_no_source)
 	unlink(fifo);
 	cr_assert_eq(sources->count, 0);
 	source_list_free(sources);
+}
+
+/* A change in the tick of the clock in which a file was stamped would leave no trace. */
+Test(source, a_file_that_was_just_written)
+{
+	char path[] = "/tmp/test_source_XXXXXX";
+	struct source source;
+	struct timespec now;
+	struct error err;
+	int fd = mkstemp(path);
+
+	cr_assert_eq(write(fd, "abc", 3), 3);
+	cr_assert_eq(source_open_file(path, NULL, &source, &err), 0, "%s", err.msg);
+	clock_gettime(CLOCK_REALTIME, &now);
+	cr_assert_geq((now.tv_sec - source.stamp.mtime.tv_sec) * 1000000000 + now.tv_nsec - source.stamp.mtime.tv_nsec, 10000000);
+	source_close(&source);
+	close(fd);
+	unlink(path);
 }
