@@ -3,10 +3,11 @@
  * Reads files and says how fast: readbench [-p PROCESSES] [-w] WAY ROUNDS FILE... [+ FILE...]
  *
  * WAY is how a program reads: `direct` (pread of 1 MiB with O_DIRECT), `cold` (the same through the page cache, emptied before),
- * `warm` (likewise, filled before), `mapped` (mapped, empty page cache, every byte touched in order, as a loader does that maps
- * and then copies), from end to end; `random` and `random-cold` are reads of 4 KiB all over the file, like direct and cold. Files
- * behind a `+` are plain ones, on no FUSE mount: they come from the page cache whatever WAY is, since the disk is not what is to
- * be measured. All files are read once in a round, one after the other, so that whatever else the machine does meets all of them.
+ * `warm` (likewise, filled anew before: where the pages come to lie makes a difference), `mapped` (mapped, empty page cache, every
+ * byte touched in order, as a loader does that maps and then copies), from end to end; `random` and `random-cold` are reads of 4 KiB
+ * all over the file, like direct and cold. Files behind a `+` are plain ones, on no FUSE mount: they come from the page cache
+ * whatever WAY is, since the disk is not what is to be measured. All files are read once in a round, one after the other, so that
+ * whatever else the machine does meets all of them.
  *
  * With -p so many processes read at once, each a part of the file, or all of it with -w. Prints a line for each file with the GB/s
  * of all of them together in every round; of random reads two lines, the median and the 99th percentile of their latency in
@@ -262,10 +263,10 @@ static int measure(struct bench *b, struct target *t, uint32_t round)
 	double *took = b->shared->took, seconds = 0;
 	int rc = 0;
 
-	if (t->plain || b->way == WARM)
-		rc = round == 0 ? read_part(b, t, (struct part){ 0, t->size }) : 0;
-	else if (b->way != DIRECT && b->way != RANDOM)
+	if (!t->plain && b->way != DIRECT && b->way != RANDOM)
 		rc = drop(t);
+	if (rc == 0 && (t->plain ? round == 0 : b->way == WARM))
+		rc = read_part(b, t, (struct part){ 0, t->size });
 	if (rc == 0)
 		rc = read_as_all(b, t, round, &seconds);
 	if (rc < 0)
