@@ -27,8 +27,8 @@ struct headers_cache {
 	const struct ckpt *(*find)(void *arg, const char *path, const struct source_stamp *stamp, uint64_t *entries);
 
 	/*
-	 * Is told of each file that was accepted by headers_work.take, whether it was found or read, in the order of the files and from one thread at a time.
-	 * `content` is valid during the call only; the same `id` means the same content.
+	 * Is told of each file that was accepted by headers_work.take, whether it was found or read, in the order of the files and from one
+	 * thread at a time. `content` is valid during the call only; the same `id` means the same content.
 	 */
 	void (*learn)(void *arg, const char *path, const struct source_stamp *stamp, const struct ckpt *content, uint64_t id);
 	void *arg;

@@ -22,7 +22,6 @@ struct known {
 	struct json_doc *doc;
 	struct figures_config config;
 	struct recipe *recipe;
-	const char *recipe_path;
 	struct error *err;
 };
 
@@ -90,7 +89,6 @@ static int parse_recipe(struct known *k, const char *path, struct bytes text)
 {
 	int code = recipe_parse(text, k->ld->model->arena, &k->recipe, k->err);
 
-	k->recipe_path = path;
 	return code < 0 ? error_prefix(k->err, code, "%s", path) : 0;
 }
 

@@ -21,14 +21,15 @@
 
 #define OPTIONS_PART_SIZE (UINT64_C(3) << 30) /* bytes: part_size where none is given */
 /*
- * Bytes: readahead= where none is given. For readers in order 1 MiB is as good. Those who go down (streams.h) wait for the kernel at each half of
- * it, and load in 0.86 of the time with 4 MiB, in 0.82 with 8; but whoever jumps about in a mapping has as much read with each of his first 100 faults.
+ * Bytes: readahead= where none is given. For readers in order 1 MiB is as good. Those who go down (streams.h) wait for the kernel at
+ * each half of it, and load in 0.86 of the time with 4 MiB, in 0.82 with 8; but whoever jumps about in a mapping has as much read with
+ * each of his first 100 faults.
  */
 #define OPTIONS_READAHEAD (UINT64_C(4) << 20)
 #define OPTIONS_CACHE_BUDGET (UINT64_C(256) << 20) /* bytes: cache_budget where none is given */
 
 enum options_index {
-	OPTIONS_INDEX_AUTO, /* not given: as the source has it, else ms */
+	OPTIONS_INDEX_AUTO, /* not given: hf with names=hf, ms with other names, else as the source has it, else ms */
 	OPTIONS_INDEX_MS,
 	OPTIONS_INDEX_HF,
 };
@@ -90,7 +91,10 @@ struct options {
 	uint64_t seen;               /* which entries of the table were given, as bits */
 };
 
-/* Parses argv[0 .. argc), the arguments of `verb`, which must outlive *out. -EINVAL with a message for the user, or -ENOMEM. options_free() in any case. */
+/*
+ * Parses argv[0 .. argc), the arguments of `verb`, which must outlive *out. -EINVAL with a message for the user, or -ENOMEM.
+ * options_free() in any case.
+ */
 int options_parse(const char *verb, int argc, char *const *argv, struct options *out, struct error *err);
 void options_free(struct options *o);
 

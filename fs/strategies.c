@@ -200,8 +200,11 @@ static int parse_one(struct reading *r, uint64_t index, struct error *err)
 	struct bytes text;
 	int code = scratch ? read_text(r, index, scratch, &text, err) : error_nomem(err);
 
-	if (code == 0 && (code = scan_ends_in(path, ".json") ? strategy_parse_json(text, arena, file, err) : strategy_parse_pb(text, arena, file, err)) < 0)
-		error_prefix(err, code, "strategy %s", path);
+	if (code == 0) {
+		code = scan_ends_in(path, ".json") ? strategy_parse_json(text, arena, file, err) : strategy_parse_pb(text, arena, file, err);
+		if (code < 0)
+			error_prefix(err, code, "strategy %s", path);
+	}
 	arena_free(scratch);
 	file->path = path;
 	r->first[r->count++] = index;
