@@ -106,11 +106,15 @@ def options(s, folder):
     return (f"names={s.names}", "index=ms", size, f"with={folder}"), ("index=ms", size, f"with={folder}")
 
 
-def file_of(point, tensor):
-    """The file of a tensor; of the largest one without a name."""
+def files_of(point):
+    """tensor -> the file that it is in."""
     with open(f"{point}/param_name_map.json") as f:
-        files = json.load(f)["weight_map"]
-    return f"{point}/{files[tensor]}" if tensor else max((f"{point}/{n}" for n in set(files.values())), key=os.path.getsize)
+        return {tensor: f"{point}/{name}" for tensor, name in json.load(f)["weight_map"].items()}
+
+
+def like(path, point):
+    """The file of a view whose size is nearest to that of `path`: how fast a file is read depends on its size, too."""
+    return min(set(files_of(point).values()), key=lambda other: (abs(os.path.getsize(other) - os.path.getsize(path)), other))
 
 
 def compare(path, want):
@@ -125,9 +129,10 @@ def compare(path, want):
 def read_row(bench, s, folder):
     ours, plain = options(s, folder)
     with mounts.gatherfs(bench.program, f"{folder}/{s.source}", *ours) as point, mounts.gatherfs(bench.program, f"{folder}/{s.source}", *plain) as beside:
-        path, f = file_of(point, s.tensor), family(s.model)
+        files, f = files_of(point), family(s.model)
+        path = files[s.tensor] if s.tensor else next(iter(files.values()))
         bench.once(("compared", s.label), lambda: compare(path, as_files({"hf": f.hf, "mcore": f.mcore(), "mcore-train": f.mcore_train()}[s.names], "BF16")))
-        rates = dict(zip(("gatherfs", "plain view"), readbench(bench, ["direct"], path, file_of(beside, ""))))
+        rates = dict(zip(("gatherfs", "plain view"), readbench(bench, ["direct"], path, like(path, beside))))
     figures = {k: statistics.median(v) for k, v in rates.items()}
     figures["of plain"] = statistics.median(a / b for a, b in zip(*rates.values()))
     return Row(READING, s.label, figures, s.key, s.target, False, rates)
