@@ -197,6 +197,12 @@ static void woven_run(struct plan *plan, uint64_t pos, uint64_t left, struct run
 	run->rows = found.stride == width ? 1 : found.elements;
 	run->src_stride = found.stride;
 	run->dst_stride = width;
+	if (found.rows > 1) { /* only where a row is as long in the block as in the tensor, which then has two axes */
+		const struct plan_axis *above = last - 1;
+		uint64_t rows = min64(found.rows, above->start + above->count - at[cut->axes - 2]);
+
+		run->len *= min64(rows, left / run->len);
+	}
 }
 
 /* The next run of a woven tensor's block. Contiguous runs that follow one another in a source are one. */

@@ -170,7 +170,8 @@ static uint32_t part_at(const struct weave *w, const uint64_t *x, uint32_t hint)
 struct spot {
 	uint64_t y[WEAVE_FACTORS];
 	struct piece piece;  /* with the offset of the element */
-	uint64_t left;       /* elements on `along` from here to the end of the piece's block */
+	uint64_t row, left;  /* elements on `along` of the piece's block, and from here to its end */
+	uint64_t rows;       /* on the axis before `along`, from here to the end of the block */
 	uint64_t unit;       /* bytes from one to the next on `along` */
 };
 
@@ -179,14 +180,17 @@ static void find_spot(const struct tensor *t, uint32_t along, uint32_t width, st
 	uint64_t offset = 0, unit = width;
 	uint32_t block = 0, stride = 1;
 
-	s->left = s->unit = 0;
+	s->row = s->left = s->rows = s->unit = 0;
 	for (uint32_t a = t->axes; a-- > 0;) {
 		uint64_t w = t->shape[a] / t->grid.cuts[a], in = s->y[a] % w;
 
 		if (a == along) {
+			s->row = w;
 			s->left = w - in;
 			s->unit = unit;
 		}
+		if (a + 1 == along)
+			s->rows = w - in;
 		offset += in * unit;
 		block += (uint32_t)(s->y[a] / w) * stride;
 		unit *= w;
@@ -194,6 +198,22 @@ static void find_spot(const struct tensor *t, uint32_t along, uint32_t width, st
 	}
 	s->piece = t->pieces[block];
 	s->piece.offset += offset;
+}
+
+/* How many rows lie one after the other from here on, when the run has `elements`: more than one where those are a row of both tensors. */
+static uint64_t rows_on(const struct weave *w, const struct weave_part *p, const uint64_t *x, const struct spot *s, uint64_t elements)
+{
+	uint32_t last = w->factors - 1, f = last - 1;
+	uint64_t in_part;
+
+	if (last == 0 || w->of[f] == w->of[last] || p->step[f] != 1 || p->step[last] != 1)
+		return 1;
+	if (p->axis[last] + 1 != p->source->axes || p->axis[f] + 1 != p->axis[last])
+		return 1;
+	if (elements != w->shape[last] || elements != s->row || elements != s->left)
+		return 1;
+	in_part = p->start[f] + p->count[f] - x[f];
+	return in_part < s->rows ? in_part : s->rows;
 }
 
 void weave_find(const struct tensor *tensor, const uint64_t *at, uint64_t most, uint32_t *part, struct weave_run *out)
@@ -218,4 +238,5 @@ void weave_find(const struct tensor *tensor, const uint64_t *at, uint64_t most, 
 	out->piece = spot.piece;
 	out->elements = n < most ? n : most;
 	out->stride = out->elements > 1 ? spot.unit * p->step[last] : width;
+	out->rows = rows_on(w, p, x, &spot, out->elements);
 }

@@ -46,6 +46,7 @@ struct weave_run {
 	struct piece piece;  /* of the source tensor that holds them; offset is that of the first element */
 	uint64_t elements;   /* at least 1 */
 	uint64_t stride;     /* bytes from one to the next in the source: their width where they are contiguous */
+	uint64_t rows;       /* of this many elements that follow on one another, in the tensor and in the source; 1 where they are no whole row */
 };
 
 /*

@@ -307,6 +307,33 @@ Test(weave, any_range_is_that_of_the_elements, .timeout = 300)
 	}
 }
 
+/* Rows as short as an element: a range may begin and end inside one of them. */
+Test(weave, rows_of_one_element)
+{
+	const uint32_t ones[2] = { 1, 1 };
+	uint64_t shape[2] = { 8, 1 };
+	struct piece piece = { .source = 0 };
+	struct tensor t = { .name = "s", .shape = shape, .axes = 2, .dtype = DTYPE_F32, .pieces = &piece, .grid = { 2, 1, ones }, .bytes = 32 };
+	struct weave_part part = { .source = &t, .count = { 8, 1 }, .axis = { 0, 1 }, .step = { 1, 1 } };
+	struct world *w = calloc(1, sizeof(*w));
+	struct error err;
+
+	w->arena = arena_new();
+	w->weave = (struct weave){ .factors = 2, .shape = { 8, 1 }, .of = { 0, 1 }, .parts = &part, .count = 1 };
+	w->want = arena_alloc(w->arena, 32, 1);
+	for (w->used[0] = 0; w->used[0] < 32; w->used[0]++)
+		w->want[w->used[0]] = w->bytes[0][w->used[0]] = (uint8_t)(w->used[0] * 7);
+	w->want_len = 32;
+	cr_assert_eq(weave_make("t", &w->weave, w->arena, &w->woven, &err), 0, "%s", err.msg);
+	w->image = image_new(w->arena, 1);
+	w->grid = box_uncut(2);
+	image_add_block(w->image, &w->woven, &w->grid, 0);
+	for (uint64_t at = 0; at < 32; at++)
+		for (uint64_t len = 0; len <= 32 - at; len++)
+			check_range(w, at, len);
+	world_free(w);
+}
+
 /* q, k and v by group, as [groups, q + 2, dim] x [hidden]: few runs, for whole heads lie together in their sources. */
 Test(weave, few_runs)
 {
