@@ -26,6 +26,7 @@ struct convert {
 	const struct checkpoint *ckpt;
 	struct arena *arena;
 	struct naming_form from, to; /* to: MindSpore's side of it is made */
+	struct naming_match *matches; /* [ckpt->count] as what each tensor was recognised in `from` */
 	bool to_hf;
 	struct list hf, out;         /* the tensors by Hugging Face's names; by those that are asked for */
 	struct names keys;           /* of the instances */
@@ -113,13 +114,14 @@ static int unfuse(struct convert *c, const struct tensor *t, struct naming_found
 }
 
 /* To Hugging Face's names, from whatever the checkpoint has. */
-static int to_hf(struct convert *c, const struct tensor *t)
+static int to_hf(struct convert *c, uint64_t number)
 {
+	const struct tensor *t = &c->ckpt->tensors[number];
 	struct naming_found found;
 
 	if (c->from.hf)
 		return add(c, &c->hf, t);
-	naming_find(c->figures, &c->from, t->name, &found);
+	naming_find_again(c->figures, &c->from, t->name, &c->matches[number], &found);
 	if (c->to_hf && (found.prefix[0] || !found.line))
 		return leave_out(c, t, found.prefix[0] ? "optimizer state, for which Hugging Face has no names" :
 							 "no parameter of the model, so Hugging Face has no name for it");
@@ -145,10 +147,8 @@ static struct instance *instance_of(struct convert *c, const char *name, const s
 		c->room = room;
 	}
 	if (!c->instances[n].line)
-		c->instances[n] =
-			(struct instance){ .line = found->line,
-					   .name = name,
-					   .sources = arena_alloc(c->arena, fuse_slots(c->figures, found->line), sizeof(void *)) };
+		c->instances[n] = (struct instance){ .line = found->line, .name = name,
+						     .sources = arena_alloc(c->arena, fuse_slots(c->figures, found->line), sizeof(void *)) };
 	return c->instances[n].sources ? &c->instances[n] : NULL;
 }
 
@@ -176,7 +176,9 @@ static int fuse(struct convert *c, const struct tensor *t)
 	uint64_t slot;
 	int code;
 
-	if (!naming_find(c->figures, &c->to, t->name, &found))
+	if (c->from.hf) /* then that is the form of `to` */
+		naming_find_again(c->figures, &c->to, t->name, &c->matches[t - c->ckpt->tensors], &found);
+	else if (!naming_find(c->figures, &c->to, t->name, &found))
 		return error_set(c->err, -EINVAL, "tensor \"%s\" matches no line of recipe \"%s\" for %s names", t->name,
 				 c->figures->recipe->family, recipe_naming_name(c->to.naming));
 	if (!found.line)
@@ -210,8 +212,7 @@ static int missing(struct convert *c, struct instance *in, uint64_t slot)
 		other++;
 	naming_find(c->figures, &c->to, (*other)->name, &found);
 	part = fuse_part(c->figures, in->line, slot, found.values);
-	code = take_only_values(c, in->line, &in->line->parts[part].hf, found.values);
-	if (code < 0)
+	if ((code = take_only_values(c, in->line, &in->line->parts[part].hf, found.values)) < 0)
 		return code;
 	name = pattern_format(&in->line->parts[part].hf, found.prefix, found.values, c->arena);
 	return name ? error_set(c->err, -EINVAL, "tensor \"%s\" is missing: \"%s\" is made of it", name, in->name) : error_nomem(c->err);
@@ -227,11 +228,9 @@ static int finish_instance(struct convert *c, struct instance *in)
 			return missing(c, in, i);
 	for (uint64_t i = 0; i < slots; i++)
 		if (in->sources[i]->weave)
-			return error_set(c->err, -EINVAL,
-					 "tensor \"%s\" would be made of \"%s\", itself a part of the fused \"%s\": take these apart with "
-					 "names=hf, and mount that mount with names=%s",
-					 in->name, in->sources[i]->name, in->sources[i]->weave->parts[0].source->name,
-					 recipe_naming_name(c->to.naming));
+			return error_set(c->err, -EINVAL, "tensor \"%s\" would be made of \"%s\", itself a part of the fused \"%s\": take "
+					 "these apart with names=hf, and mount that mount with names=%s", in->name, in->sources[i]->name,
+					 in->sources[i]->weave->parts[0].source->name, recipe_naming_name(c->to.naming));
 	out = append(c, &c->out);
 	return out ? fuse_make(c->figures, in->line, in->name, in->sources, c->arena, out, c->err) : error_nomem(c->err);
 }
@@ -260,7 +259,7 @@ static int make_lists(struct convert *c)
 	int code = 0;
 
 	for (uint64_t i = 0; code == 0 && i < c->ckpt->count; i++)
-		code = to_hf(c, &c->ckpt->tensors[i]);
+		code = to_hf(c, i);
 	if (code == 0 && c->to_hf)
 		code = add_copies(c);
 	if (code < 0 || c->to_hf) {
@@ -330,10 +329,8 @@ static int refuse_f8(const struct checkpoint *ckpt, struct error *err)
 {
 	for (uint64_t i = 0; i < ckpt->count; i++)
 		if (strncmp(dtype_name(ckpt->tensors[i].dtype), "F8", 2) == 0)
-			return error_set(
-				err, -EINVAL,
-				"tensor \"%s\" is %s, which MindSpore cannot read, and no type is converted: use a BF16 copy of the model",
-				ckpt->tensors[i].name, dtype_name(ckpt->tensors[i].dtype));
+			return error_set(err, -EINVAL, "tensor \"%s\" is %s, which MindSpore cannot read, and no type is converted: use a "
+					 "BF16 copy of the model", ckpt->tensors[i].name, dtype_name(ckpt->tensors[i].dtype));
 	return 0;
 }
 
@@ -381,21 +378,22 @@ int convert_checkpoint(struct checkpoint *ckpt, const struct convert_options *op
 		       struct error *err)
 {
 	const struct figures *f = options->figures;
-	struct convert c = { .figures = f,
-			     .ckpt = ckpt,
-			     .arena = arena,
+	struct convert c = { .figures = f, .ckpt = ckpt, .arena = arena,
 			     .to_hf = options->to == RECIPE_HF,
 			     .to = { options->to, f->flags, true },
 			     .keys = names_new(arena),
+			     .matches = arena_alloc(arena, ckpt->count, sizeof(*c.matches)),
 			     .done = done,
 			     .err = err };
 	int code = c.to_hf ? 0 : refuse_f8(ckpt, err);
 
 	*done = (struct convert_done){ .left_out = pairs_new(arena) };
+	if (code == 0 && !c.matches)
+		code = error_nomem(err);
 	if (code == 0)
-		code = naming_recognise(f, ckpt->tensors, ckpt->count, options->to, &c.from, err);
+		code = naming_recognise(f, ckpt->tensors, ckpt->count, options->to, c.matches, &c.from, err);
 	if (code == 0)
-		code = naming_complete(f, &c.from, ckpt->tensors, ckpt->count, err);
+		code = naming_complete(f, &c.from, ckpt->tensors, ckpt->count, c.matches, err);
 	done->from = c.from;
 	return code < 0 || is_there(&c) ? code : rebuild(&c, ckpt);
 }

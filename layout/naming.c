@@ -92,6 +92,17 @@ bool naming_find(const struct figures *f, const struct naming_form *form, const 
 	return find_line(f, form, name, out) || find_other(f, form, name, out);
 }
 
+void naming_find_again(const struct figures *f, const struct naming_form *form, const char *name, const struct naming_match *match,
+		       struct naming_found *out)
+{
+	if (!match->line) {
+		naming_find(f, form, name, out);
+		return;
+	}
+	*out = (struct naming_found){ .line = match->line, .part = match->part, .prefix = "" };
+	pattern_match(form->hf ? &match->line->parts[match->part].hf : &match->line->ms, name, out->values);
+}
+
 static uint32_t namings_of(const struct recipe *r)
 {
 	uint32_t bits = 0;
@@ -133,15 +144,28 @@ static uint32_t list_forms(const struct figures *f, enum recipe_naming to, struc
 	return count;
 }
 
+/* True when all names match. */
+static bool match_all(const struct figures *f, const struct naming_form *form, const struct tensor *t, uint64_t count,
+		      struct naming_match *matches)
+{
+	struct naming_found found;
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (!naming_find(f, form, t[i].name, &found))
+			return false;
+		matches[i] = (struct naming_match){ found.prefix[0] ? NULL : found.line, found.part };
+	}
+	return true;
+}
+
 /* How many names match, and the first that does not. */
-static uint64_t count_matches(const struct figures *f, const struct naming_form *form, const struct tensor *t, uint64_t count, bool all,
-			      const char **bad)
+static uint64_t count_matches(const struct figures *f, const struct naming_form *form, const struct tensor *t, uint64_t count, const char **bad)
 {
 	struct naming_found found;
 	uint64_t n = 0;
 
 	*bad = NULL;
-	for (uint64_t i = 0; i < count && (all || !*bad); i++) {
+	for (uint64_t i = 0; i < count; i++) {
 		bool has = naming_find(f, form, t[i].name, &found);
 
 		n += has;
@@ -160,7 +184,7 @@ static int refuse(const struct figures *f, const struct naming_form *forms, uint
 	uint64_t most = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint64_t has = count_matches(f, &forms[i], t, count, true, &bad);
+		uint64_t has = count_matches(f, &forms[i], t, count, &bad);
 
 		if (i == 0 || has > most) {
 			most = has;
@@ -186,22 +210,19 @@ static int need_indexes(const struct figures *f, struct error *err)
 }
 
 int naming_recognise(const struct figures *f, const struct tensor *tensors, uint64_t count, enum recipe_naming to,
-		     struct naming_form *out, struct error *err)
+		     struct naming_match *matches, struct naming_form *out, struct error *err)
 {
 	struct naming_form forms[FORMS];
 	uint32_t n = list_forms(f, to, forms);
-	const char *bad;
 	int code = need_indexes(f, err);
 
 	if (code == 0 && to != RECIPE_HF && !(namings_of(f->recipe) >> to & 1))
 		return error_set(err, -EINVAL, "recipe \"%s\" has no %s names", f->recipe->family, recipe_naming_name(to));
-	for (uint32_t i = 0; code == 0 && i < n; i++) {
-		count_matches(f, &forms[i], tensors, count, false, &bad);
-		if (!bad) {
+	for (uint32_t i = 0; code == 0 && i < n; i++)
+		if (match_all(f, &forms[i], tensors, count, matches)) {
 			*out = forms[i];
 			return 0;
 		}
-	}
 	return code < 0 ? code : refuse(f, forms, n, tensors, count, err);
 }
 
@@ -215,6 +236,48 @@ bool naming_advance(const struct figures *f, const struct pattern *p, uint64_t *
 		values[w] = f->first[w];
 	}
 	return false;
+}
+
+/* How many names a pattern stands for. */
+static uint64_t names_of(const struct figures *f, const struct pattern *p)
+{
+	uint64_t values[FACTORS_WORDS], n = 0;
+
+	memcpy(values, f->first, sizeof(values));
+	do
+		n++;
+	while (naming_advance(f, p, values));
+	return n;
+}
+
+/* How many tensors matched each part of each line, one line's parts behind the other's; NULL without memory. */
+static uint64_t *count_parts(const struct recipe *r, const struct naming_match *matches, uint64_t count, struct arena *scratch)
+{
+	uint64_t *first = arena_alloc(scratch, r->line_count + 1, sizeof(*first)), *seen;
+
+	for (uint32_t i = 0; first && i < r->line_count; i++)
+		first[i + 1] = first[i] + r->lines[i].count;
+	seen = first ? arena_alloc(scratch, first[r->line_count], sizeof(*seen)) : NULL;
+	for (uint64_t i = 0; seen && i < count; i++)
+		if (matches[i].line)
+			seen[first[matches[i].line - r->lines] + matches[i].part]++;
+	return seen;
+}
+
+/*
+ * True when as many tensors matched each part of each line as it stands for names. No two tensors have one name, and a name matches
+ * a pattern with one set of numbers only: so they are all there.
+ */
+static bool is_counted(const struct figures *f, const struct naming_form *form, const uint64_t *seen)
+{
+	for (uint32_t i = 0; i < f->recipe->line_count; seen += f->recipe->lines[i++].count) {
+		const struct recipe_line *line = &f->recipe->lines[i];
+
+		for (uint32_t k = 0; k < (form->hf ? line->count : 1) && holds(f, form, line); k++)
+			if (seen[k] != names_of(f, form->hf ? &line->parts[k].hf : &line->ms))
+				return false;
+	}
+	return true;
 }
 
 static int check_all_there(const struct figures *f, const struct pattern *p, const struct names *have, struct arena *scratch,
@@ -234,12 +297,12 @@ static int check_all_there(const struct figures *f, const struct pattern *p, con
 	return 0;
 }
 
-int naming_complete(const struct figures *f, const struct naming_form *form, const struct tensor *tensors, uint64_t count,
-		    struct error *err)
+/* Finds the name that is missing, if one is. */
+static int check_each(const struct figures *f, const struct naming_form *form, const struct tensor *tensors, uint64_t count,
+		      struct arena *scratch, struct error *err)
 {
-	struct arena *scratch = arena_new();
 	struct names have = names_new(scratch);
-	int code = scratch ? 0 : error_nomem(err);
+	int code = 0;
 
 	for (uint64_t i = 0; code == 0 && i < count; i++)
 		if (names_add(&have, tensors[i].name) == NAMES_NONE)
@@ -252,6 +315,18 @@ int naming_complete(const struct figures *f, const struct naming_form *form, con
 		for (uint32_t k = 0; code == 0 && k < (form->hf ? line->count : 1); k++)
 			code = check_all_there(f, form->hf ? &line->parts[k].hf : &line->ms, &have, scratch, err);
 	}
+	return code;
+}
+
+int naming_complete(const struct figures *f, const struct naming_form *form, const struct tensor *tensors, uint64_t count,
+		    const struct naming_match *matches, struct error *err)
+{
+	struct arena *scratch = arena_new();
+	uint64_t *seen = scratch ? count_parts(f->recipe, matches, count, scratch) : NULL;
+	int code = seen ? 0 : error_nomem(err);
+
+	if (code == 0 && !is_counted(f, form, seen))
+		code = check_each(f, form, tensors, count, scratch, err);
 	arena_free(scratch);
 	return code;
 }
