@@ -115,7 +115,7 @@ static char *write_number(char *to, uint64_t value)
 
 const char *pattern_format(const struct pattern *pattern, const char *prefix, const uint64_t *values, struct arena *arena)
 {
-	uint64_t before = strlen(prefix), size = before + strlen(pattern->text) + 1;
+	uint64_t size = strlen(prefix) + strlen(pattern->text) + 1;
 	uint32_t n = 0;
 	char *out, *to;
 
@@ -124,8 +124,7 @@ const char *pattern_format(const struct pattern *pattern, const char *prefix, co
 	out = arena_alloc(arena, size, 1);
 	if (!out)
 		return NULL;
-	memcpy(out, prefix, before);
-	to = out + before;
+	to = stpcpy(out, prefix);
 	for (const char *p = pattern->text; *p; p++) {
 		if (*p == '{') {
 			to = write_number(to, values[pattern->index[n++]]);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# One reader of the source: `tests/lint.sh gcc|cppcheck|clang-tidy BUILD` (BUILD has the generated headers). Prints "ok NAME", or what
-# it found and "FAIL NAME: ...". What is suppressed has its reason here, in .clang-tidy, or beside the line.
+# One reader of the source: `tests/lint.sh gcc|cppcheck|clang-tidy BUILD` (BUILD has the generated headers). Prints "ok NAME", or
+# "FAIL NAME:" and what it found. What is suppressed has its reason here, in .clang-tidy, or beside the line.
 # shellcheck disable=SC2016 # $FLAGS and "$@" are for the shells that xargs starts
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -25,8 +25,8 @@ clang-tidy)
 	printf '%s\n' layout/*.c fs/*.c | xargs -P "$(nproc)" -n 16 sh -c 'clang-tidy --quiet "$@" -- $FLAGS 2>/dev/null' sh >"$found" ;;
 esac
 if [ -s "$found" ]; then
+	echo "FAIL lint $1:"
 	cat "$found"
-	echo "FAIL lint $1: the above"
 	exit 1
 fi
 echo "ok lint $1"

@@ -36,6 +36,7 @@ def test_as_it_is_asked_for(tmp):
         with lib.Mount(source, *option) as root:
             if want and IS_ROOT:  # one that stays in the foreground answers before it has raised it
                 lib.wait_for(lambda: int(lib.read(f"{bdi(root)}/read_ahead_kb")) == want, f"{option}: {want} KiB")
+            lib.wait_for(lambda: told(root)[1]["readahead"], f"{option}: the status to know it")
             kib = int(lib.read(f"{bdi(root)}/read_ahead_kb"))
             line, status = told(root)
             lib.equal(status["readahead"], kib * 1024, f"{option}: the status")
