@@ -235,7 +235,7 @@ static const struct option table[] = {
 	{ "max_threads", OPTION_VALUE, SCOPE_READS, set_max_threads, 0, "N",
 	  "threads that work (default: 2 a processor, 4 to 16)" },
 	{ "readahead", OPTION_VALUE, SCOPE_MOUNT, set_readahead, 0, "SIZE",
-	  "read-ahead of the mount; only root can raise it (default 4M; 0: leave it)" },
+	  "read-ahead of the mount; only root can raise it (default 1M; 0: leave it)" },
 	{ "cache_budget", OPTION_VALUE, SCOPE_MOUNT, set_cache_budget, 0, "SIZE|off",
 	  "how far ahead of its readers slow sources are read, of all readers together\n(default 256M)" },
 	{ "direct_io", OPTION_FLAG, SCOPE_MOUNT, NULL, PLACE(direct_io), NULL,

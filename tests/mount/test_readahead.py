@@ -8,7 +8,7 @@ from mount import lib
 from mount.namespace import FUSE_FOR_ALL, IS_ROOT, inside, let_users_in, no_users, opened_up
 from ref import sharded
 
-DEFAULT = 4096  # KiB
+DEFAULT = 1024  # KiB
 REFUSED = "only root can change it"
 
 
