@@ -15,12 +15,15 @@ struct loop {
 	struct fuse_session *session;
 	pthread_t waiter;  /* that is woken by the end */
 	atomic_int failed; /* with a negative errno, when the kernel gives no more requests; 0: not */
-	uint32_t count;    /* of workers that were started */
+	_Atomic uint32_t waiting;  /* workers, for a request */
+	_Atomic uint64_t answered; /* requests */
+	uint32_t count;    /* of workers that were started ... */
+	uint32_t most;     /* ... and that there may be */
 	struct worker {
 		struct loop *loop;
 		pthread_t thread;
 		struct fuse_buf buf; /* libfuse allocates its memory at the first request */
-	} workers[];
+	} workers[]; /* [most] */
 };
 
 /* Waits for a request. Without memory for the buffer, which none has yet: until there is some. */
@@ -30,11 +33,13 @@ static int receive(struct worker *w)
 	int rc;
 
 	for (;;) {
+		atomic_fetch_add(&w->loop->waiting, 1);
 		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
 		rc = fuse_session_receive_buf(w->loop->session, &w->buf);
 		if (rc == -ENOMEM)
 			nanosleep(&nap, NULL);
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+		atomic_fetch_sub(&w->loop->waiting, 1);
 		if (rc != -ENOMEM && rc != -EINTR && rc != -EAGAIN)
 			return rc;
 	}
@@ -46,24 +51,25 @@ static void *answer(void *arg)
 	int rc = 1;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-	while (!fuse_session_exited(w->loop->session) && (rc = receive(w)) > 0)
+	while (!fuse_session_exited(w->loop->session) && (rc = receive(w)) > 0) {
 		fuse_session_process_buf(w->loop->session, &w->buf);
+		atomic_fetch_add(&w->loop->answered, 1);
+	}
 	if (rc < 0)
 		atomic_store(&w->loop->failed, rc);
 	signals_wake(w->loop->waiter);
 	return NULL;
 }
 
-static int start_all(struct loop *l, uint32_t threads)
+static int start_one(struct loop *l)
 {
-	for (; l->count < threads; l->count++) {
-		struct worker *w = &l->workers[l->count];
-		int rc = threads_start(&w->thread, answer, w);
+	struct worker *w = &l->workers[l->count];
+	int rc;
 
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	w->loop = l;
+	rc = threads_start(&w->thread, answer, w);
+	l->count += rc == 0;
+	return rc;
 }
 
 /* Ends the threads; false when some cannot. */
@@ -84,16 +90,17 @@ static bool stop_all(struct loop *l)
 
 int loop_start(struct fuse_session *session, uint32_t threads, struct loop **out, struct error *err)
 {
-	struct loop *l = calloc(1, sizeof(*l) + threads * sizeof(l->workers[0]));
-	int rc;
+	uint32_t most = threads > LOOP_MOST ? threads : LOOP_MOST;
+	struct loop *l = calloc(1, sizeof(*l) + most * sizeof(l->workers[0]));
+	int rc = 0;
 
 	if (!l)
 		return error_nomem(err);
 	l->session = session;
 	l->waiter = pthread_self();
-	for (uint32_t i = 0; i < threads; i++)
-		l->workers[i].loop = l;
-	rc = start_all(l, threads);
+	l->most = most;
+	while (rc == 0 && l->count < threads)
+		rc = start_one(l);
 	if (rc == 0) {
 		*out = l;
 		return 0;
@@ -101,6 +108,17 @@ int loop_start(struct fuse_session *session, uint32_t threads, struct loop **out
 	if (stop_all(l))
 		free(l);
 	return error_set(err, rc, "no thread: %s", strerror(-rc));
+}
+
+void loop_wait(struct loop *l)
+{
+	uint64_t before = 0, now;
+
+	for (; !signals_wait(1); before = now) {
+		now = atomic_load(&l->answered);
+		if (now == before && atomic_load(&l->waiting) == 0 && l->count < l->most)
+			start_one(l);
+	}
 }
 
 int loop_stop(struct loop *l, struct error *err)

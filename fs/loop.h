@@ -3,6 +3,9 @@
  * The threads that answer requests. Their number is fixed and they are all there, with their buffers, before the first request is
  * answered: a shortage of memory that comes later finds nothing to refuse to them. (fuse_session_loop_mt() makes threads as they are
  * wanted, and ends, losing requests, when one gets no memory.)
+ *
+ * A source that hangs takes the threads that read it away. While none is left, and nothing is answered, there is another one each
+ * second, so that the rest of the mount goes on; it may be refused its memory like any other.
  */
 #ifndef FS_LOOP_H
 #define FS_LOOP_H
@@ -13,14 +16,15 @@
 #include "layout/error.h"
 
 #define LOOP_PATIENCE 10 /* seconds that an answer may take when it is the end */
+#define LOOP_MOST 64     /* threads, those included that hang, unless more were asked for */
 
 struct loop;
 
-/*
- * Begins to answer the requests of `session`, with `threads` threads. A signals_wait() of the thread that calls this returns when
- * the mount was unmounted, too. 0, or a negative errno with its message.
- */
+/* Begins to answer the requests of `session`, with `threads` threads. 0, or a negative errno with its message. */
 int loop_start(struct fuse_session *session, uint32_t threads, struct loop **out, struct error *err);
+
+/* Waits until the mount is unmounted or a signal asks for the end (signals.h), in the thread that called loop_start(). */
+void loop_wait(struct loop *loop);
 
 /*
  * Answers no more. 0; a negative errno with its message when the kernel has refused to give requests. -EBUSY when an answer is

@@ -327,7 +327,7 @@ int serve_run(struct serve *s, int channel, struct error *err)
 		serve_unmount(s);
 		return rc;
 	}
-	signals_wait();
+	loop_wait(s->loop);
 	if (s->options->foreground)
 		notify_stopping();
 	rc = stop(s, err);

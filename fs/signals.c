@@ -2,7 +2,7 @@
 /* See signals.h. No handler runs: the signals stay blocked, and are waited for. */
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
+#include <time.h>
 
 #include "fs/signals.h"
 
@@ -51,16 +51,16 @@ static bool counts(int number)
 	return sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_IGN;
 }
 
-void signals_wait(void)
+bool signals_wait(unsigned seconds)
 {
+	const struct timespec limit = { .tv_sec = seconds };
 	sigset_t set;
-	int number;
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < COUNT(ends); i++)
 		if (counts(ends[i]))
 			sigaddset(&set, ends[i]);
-	sigwait(&set, &number);
+	return sigtimedwait(&set, NULL, &limit) > 0;
 }
 
 void signals_wake(pthread_t waiter)

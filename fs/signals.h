@@ -8,6 +8,7 @@
 #define FS_SIGNALS_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 /* Holds back the signals of the first kind, from before a process mounts until it ends, or leaves the mount to another. */
 void signals_hold(void);
@@ -16,8 +17,11 @@ void signals_release(void);
 /* Has those of the second kind ignored. */
 void signals_ignore(void);
 
-/* Waits for a signal of the first kind, which must be held back in every thread; those held back since are not missed. */
-void signals_wait(void);
+/*
+ * Waits for a signal of the first kind, which must be held back in every thread; those held back since are not missed. False when none
+ * has come after so many seconds.
+ */
+bool signals_wait(unsigned seconds);
 
 /* Ends the wait of the thread `waiter`, or the one that it begins later. */
 void signals_wake(pthread_t waiter);

@@ -144,6 +144,29 @@ def test_hang(tmp):
             mount.lives()
 
 
+def test_more_hang_than_threads(tmp):
+    """Readers of a source that hangs, more than there are threads that answer: the rest of the mount goes on, and they get their bytes in the end."""
+    m, views = saved(tmp)
+    with faulty.Storage(f"{tmp}/disk", "attr_timeout=0") as storage:
+        storage.tell(direct=1)
+        with Served(f"{storage.point}/checkpoint", f"strategy={storage.point}/strategy", "max_threads=2", *views[0]) as mount:
+            whole, = wholes(m, mount, ())
+            storage.tell(only=f"rank_{VICTIM}/", hang=1)
+            spoilt = [at for at in range(0, len(whole.want) - 4096, 4096) if whole.is_spoilt(at, 1)][:5]
+            stuck = [subprocess.Popen(["dd", f"if={whole.path}", "iflag=direct", "bs=4096", f"skip={at // 4096}", "count=1", "status=none"],
+                                      stdout=subprocess.PIPE) for at in spoilt]
+            lib.wait_for(lambda: storage.said()["now"] == len(stuck), "all reads to hang", 30)
+            good = next(at for at in range(0, len(whole.want), 4096) if not whole.is_spoilt(at, 4096))
+            with readers.Reader(whole.path) as reader:
+                lib.need(reader.direct(good, 4096) == whole.want[good:good + 4096], "what hangs not")
+            lib.need(os.listdir(mount.root) and mount.status(), "listing and status")
+            storage.tell(hang=0)
+            for at, process in zip(spoilt, stuck):
+                lib.need(process.communicate()[0] == whole.want[at:at + 4096], f"the reader at {at}")
+            read_all(m, mount, ())
+            mount.lives()
+
+
 def test_storage_dies(tmp):
     """Nothing can be read any more: EIO for what is not in a cache, and a status that names a file; the mount itself lives."""
     m, views = saved(tmp)
