@@ -55,7 +55,7 @@ static void *answer(void *arg)
 		fuse_session_process_buf(w->loop->session, &w->buf);
 		atomic_fetch_add(&w->loop->answered, 1);
 	}
-	if (rc < 0 && rc != -ECONNABORTED) /* so the kernel calls the end of some lazy unmounts; of the others libfuse gives 0 */
+	if (rc < 0 && rc != -ECONNABORTED) /* that is an end too: a request was on its way when the mount ended; else libfuse gives 0 */
 		atomic_store(&w->loop->failed, rc);
 	signals_wake(w->loop->waiter);
 	return NULL;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The threads that answer requests. Their number is fixed and they are all there, with their buffers, before the first request is
- * answered: a shortage of memory that comes later finds nothing to refuse to them. (fuse_session_loop_mt() makes threads as they are
+ * The threads that answer requests. All are there from the start, and each takes the buffer for its requests before it waits for the
+ * first: a shortage of memory that comes later finds nothing to refuse to them. (fuse_session_loop_mt() makes threads as they are
  * wanted, and ends, losing requests, when one gets no memory.)
  *
- * A source that hangs takes the threads that read it away. While none is left, and nothing is answered, there is another one each
- * second, so that the rest of the mount goes on; it may be refused its memory like any other.
+ * A source that hangs takes the threads that read it away. While none is left, and nothing is answered, another one is started each
+ * second, so that the rest of the mount goes on; where there is no memory for it, it waits for some.
  */
 #ifndef FS_LOOP_H
 #define FS_LOOP_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Buffers for each thread hang on a key, whose destructor frees them when libfuse ends an idle thread. */
+/* Buffers for each thread hang on a key, whose destructor frees them when the thread ends. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
