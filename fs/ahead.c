@@ -6,11 +6,8 @@
  * A kernel that has many reads to wait for drops what it is asked to read ahead, and then even what readers need comes page by page: so
  * less is asked for then.
  */
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "fs/ahead.h"
 #include "fs/cached.h"
@@ -226,10 +223,10 @@ int ahead_start(struct hub *hub, uint64_t budget, struct ahead **out, struct err
 	if (!a)
 		return budget ? error_nomem(err) : 0;
 	init(a, hub, budget);
-	rc = threads_start(&a->thread, run, a);
+	rc = threads_start(&a->thread, run, a, err);
 	if (rc < 0) {
 		free(a);
-		return error_set(err, rc, "no thread: %s", strerror(-rc));
+		return rc;
 	}
 	*out = a;
 	return 0;

@@ -61,13 +61,13 @@ static void *answer(void *arg)
 	return NULL;
 }
 
-static int start_one(struct loop *l)
+static int start_one(struct loop *l, struct error *err)
 {
 	struct worker *w = &l->workers[l->count];
 	int rc;
 
 	w->loop = l;
-	rc = threads_start(&w->thread, answer, w);
+	rc = threads_start(&w->thread, answer, w, err);
 	l->count += rc == 0;
 	return rc;
 }
@@ -100,24 +100,25 @@ int loop_start(struct fuse_session *session, uint32_t threads, struct loop **out
 	l->waiter = pthread_self();
 	l->most = most;
 	while (rc == 0 && l->count < threads)
-		rc = start_one(l);
+		rc = start_one(l, err);
 	if (rc == 0) {
 		*out = l;
 		return 0;
 	}
 	if (stop_all(l))
 		free(l);
-	return error_set(err, rc, "no thread: %s", strerror(-rc));
+	return rc;
 }
 
 void loop_wait(struct loop *l)
 {
+	struct error ignored;
 	uint64_t before = 0, now;
 
 	for (; !signals_wait(1); before = now) {
 		now = atomic_load(&l->answered);
 		if (now == before && atomic_load(&l->waiting) == 0 && l->count < l->most)
-			start_one(l);
+			start_one(l, &ignored);
 	}
 }
 

@@ -87,9 +87,10 @@ static void *thread_main(void *arg)
 /* Starts up to `count` threads, as many as can be had; how many there are. */
 static uint32_t start(struct pool *pool, pthread_t *threads, uint32_t count)
 {
+	struct error ignored;
 	uint32_t n = 0;
 
-	while (n < count && threads_start(&threads[n], thread_main, pool) == 0)
+	while (n < count && threads_start(&threads[n], thread_main, pool, &ignored) == 0)
 		n++;
 	return n;
 }

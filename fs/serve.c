@@ -303,8 +303,8 @@ static int start(struct serve *s, struct error *err)
 	s->status.ahead = s->ops.ahead;
 	if (rc == 0)
 		rc = loop_start(s->session, thread_count(s->options), &s->loop, err);
-	if (rc == 0 && (rc = threads_start(&s->settler, settle, s)) < 0)
-		error_set(err, rc, "no thread: %s", strerror(-rc));
+	if (rc == 0)
+		rc = threads_start(&s->settler, settle, s, err);
 	if (rc < 0)
 		stop(s, &ignored);
 	return rc;

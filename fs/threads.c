@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See threads.h. */
 #include <signal.h>
+#include <string.h>
 
 #include "fs/threads.h"
 
-int threads_start(pthread_t *thread, void *(*run)(void *arg), void *arg)
+int threads_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct error *err)
 {
 	static const int faults[] = { SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGABRT };
 	sigset_t most, old;
@@ -16,7 +17,7 @@ int threads_start(pthread_t *thread, void *(*run)(void *arg), void *arg)
 	pthread_sigmask(SIG_SETMASK, &most, &old);
 	rc = pthread_create(thread, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -rc;
+	return rc == 0 ? 0 : error_set(err, -rc, "no thread: %s", strerror(rc));
 }
 
 struct timespec threads_until(unsigned seconds)

@@ -7,8 +7,10 @@
 #include <stdbool.h>
 #include <time.h>
 
-/* 0 or a negative errno. */
-int threads_start(pthread_t *thread, void *(*run)(void *arg), void *arg);
+#include "layout/error.h"
+
+/* 0, or a negative errno with its message. */
+int threads_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct error *err);
 
 /* A time so many seconds from now, for threads_join(). */
 struct timespec threads_until(unsigned seconds);

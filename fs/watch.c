@@ -191,10 +191,10 @@ int watch_start(struct follow *f, struct watch **out, struct error *err)
 	w->f = f;
 	w->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK); /* where there is none, looking from time to time has to do */
 	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	rc = w->wake < 0 ? -errno : threads_start(&w->thread, run, w);
+	rc = w->wake < 0 ? error_set(err, -errno, "%s", strerror(errno)) : threads_start(&w->thread, run, w, err);
 	if (rc < 0) {
 		free_watch(w);
-		return error_set(err, rc, "cannot watch for new steps: %s", strerror(-rc));
+		return error_prefix(err, rc, "cannot watch for new steps");
 	}
 	*out = w;
 	return 0;
