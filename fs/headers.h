@@ -21,8 +21,8 @@
 struct headers_cache {
 	/*
 	 * What the header of the file at `path` says, if the file is still as it was: a pointer that is valid, and the same for files
-	 * with the same header, as long as the headers are read and handed on. NULL when that is not known. *entries is a number below 2^32 that files
-	 * have in common only if all their entries are the same. From any thread, and from several at once.
+	 * with the same header, as long as the headers are read and handed on. NULL when that is not known. *entries is a number below
+	 * 2^32 that files have in common only if all their entries are the same. From any thread, and from several at once.
 	 */
 	const struct ckpt *(*find)(void *arg, const char *path, const struct source_stamp *stamp, uint64_t *entries);
 

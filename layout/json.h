@@ -49,6 +49,7 @@ bool json_u64(const json *v, uint64_t *out);
 bool json_bool(const json *v, bool *out);
 
 /* A whole number from -2^31 to 2^31 - 1; false otherwise. */
+#define JSON_I32 "a whole number of 32 bits" /* for json_refuse() */
 bool json_i32(const json *v, int32_t *out);
 
 /* Any number. */

@@ -5,8 +5,6 @@
 #include "layout/devices.h"
 #include "layout/json_layout.h"
 
-#define WHOLE "a whole number of 32 bits"
-
 static int get_list(const json *v, const char *field, const json **out, struct error *err)
 {
 	*out = json_get(v, field);
@@ -23,7 +21,7 @@ static int take_numbers(const json *list, int32_t skip, struct pb_dims *out, str
 		if (out->count == PB_NUMBERS)
 			return error_set(err, -EINVAL, "more than %d numbers", PB_NUMBERS);
 		if (!json_i32(v, &n))
-			return error_prefix(err, json_refuse(v, NULL, WHOLE, err), "entry %u", entry);
+			return error_prefix(err, json_refuse(v, NULL, JSON_I32, err), "entry %u", entry);
 		if (n != skip)
 			out->dim[out->count++] = n;
 	}
@@ -64,7 +62,7 @@ static int read_axis(const json *v, struct arena *arena, struct pb_dims *out, st
 			return code;
 		lone = -1;
 	} else if (!json_i32(v, &lone)) {
-		return json_refuse(v, NULL, WHOLE " or an array of them", err);
+		return json_refuse(v, NULL, JSON_I32 " or an array of them", err);
 	}
 	out->dim[out->count++] = lone;
 	return 0;

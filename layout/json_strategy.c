@@ -7,7 +7,6 @@
 #include "layout/json_strategy.h"
 
 #define VALUES_MAX (UINT64_C(1) << 22) /* in a file: a parameter has about ten */
-#define WHOLE	   "a whole number of 32 bits"
 
 static int read_list(const json *item, const char *field, struct arena *arena, struct pb_dims *out, struct error *err)
 {
@@ -22,7 +21,7 @@ static int read_list(const json *item, const char *field, struct arena *arena, s
 		return error_nomem(err);
 	for (v = json_first(list); v; v = json_next(v))
 		if (!json_i32(v, &out->dim[out->count++]))
-			return error_prefix(err, json_refuse(v, NULL, WHOLE, err), "%s: entry %u", field, (uint32_t)out->count - 1);
+			return error_prefix(err, json_refuse(v, NULL, JSON_I32, err), "%s: entry %u", field, (uint32_t)out->count - 1);
 	return 0;
 }
 
@@ -30,7 +29,7 @@ static int read_number(const json *item, const char *field, int32_t *out, struct
 {
 	const json *v = json_get(item, field);
 
-	return v && json_i32(v, out) ? 0 : json_refuse(v, field, WHOLE, err);
+	return v && json_i32(v, out) ? 0 : json_refuse(v, field, JSON_I32, err);
 }
 
 static int read_layout(const json *v, struct arena *arena, struct pb_layout_item *out, struct error *err)

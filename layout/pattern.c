@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "layout/bytes.h"
 #include "layout/pattern.h"
+
+#define DIGITS 21 /* of a number of 64 bits, and the NUL */
 
 bool pattern_has(const struct pattern *pattern, uint32_t index)
 {
@@ -94,40 +98,22 @@ bool pattern_match(const struct pattern *pattern, const char *name, uint64_t *va
 	return *name == '\0';
 }
 
-static uint32_t digits_of(uint64_t value)
-{
-	uint32_t n = 1;
-
-	while (value /= 10)
-		n++;
-	return n;
-}
-
-/* Writes `value` and returns what is behind it. */
-static char *write_number(char *to, uint64_t value)
-{
-	uint32_t n = digits_of(value);
-
-	for (uint32_t i = n; i-- > 0; value /= 10)
-		to[i] = (char)('0' + value % 10);
-	return to + n;
-}
-
 const char *pattern_format(const struct pattern *pattern, const char *prefix, const uint64_t *values, struct arena *arena)
 {
+	char number[PATTERN_INDEXES][DIGITS];
 	uint64_t size = strlen(prefix) + strlen(pattern->text) + 1;
 	uint32_t n = 0;
 	char *out, *to;
 
 	for (uint32_t i = 0; i < pattern->count; i++)
-		size += digits_of(values[pattern->index[i]]) - strlen("{}");
+		size += (uint64_t)snprintf(number[i], DIGITS, "%" PRIu64, values[pattern->index[i]]) - strlen("{}");
 	out = arena_alloc(arena, size, 1);
 	if (!out)
 		return NULL;
 	to = stpcpy(out, prefix);
 	for (const char *p = pattern->text; *p; p++) {
 		if (*p == '{') {
-			to = write_number(to, values[pattern->index[n++]]);
+			to = stpcpy(to, number[n++]);
 			p++;
 		} else {
 			*to++ = *p;
