@@ -4,7 +4,6 @@
  * is done in unite.c; here are parsing, finding and writing.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -196,21 +195,6 @@ const struct strategy_entry *strategy_find(const struct strategy *strategy, cons
 	return first;
 }
 
-/* "N-name", for stage N. NULL without memory. */
-static const char *merged_name(const struct strategy_entry *e, struct arena *arena)
-{
-	uint64_t len = strlen(e->name) + 1;
-	char stage[16], *name;
-	int n = snprintf(stage, sizeof(stage), "%u-", e->stage);
-
-	name = arena_alloc(arena, (uint64_t)n + len, 1);
-	if (!name)
-		return NULL;
-	memcpy(name, stage, (size_t)n);
-	memcpy(name + n, e->name, len);
-	return name;
-}
-
 static int write_all(const struct strategy *s, struct arena *scratch, struct arena *arena, struct bytes *out, struct error *err)
 {
 	struct pb_parameter *parameters = arena_alloc(scratch, s->count, sizeof(*parameters));
@@ -224,7 +208,7 @@ static int write_all(const struct strategy *s, struct arena *scratch, struct are
 		const struct strategy_entry *e = &s->entries[i];
 		struct pb_layout_item *item = &layouts[e->layout->number];
 
-		parameters[i] = (struct pb_parameter){ merged_name(e, scratch), e->layout->number };
+		parameters[i] = (struct pb_parameter){ arena_printf(scratch, "%u-%s", e->stage, e->name), e->layout->number };
 		if (!parameters[i].name || (!item->dev_matrix && devices_item(e->layout, scratch, item) < 0))
 			return error_nomem(err);
 	}
