@@ -65,26 +65,6 @@ def sums(storage):
     return {path: len(pages) * 4096 for path, pages in read.items()}, twice * 4096
 
 
-def test_several_files_at_once(tmp):
-    """A reader in order: right bytes, many reads of all eight files at the same time, none of them twice, each file from front to back."""
-    model = wide()
-    saved(model, tmp)
-    with faulty.Storage(tmp) as storage, lib.Mount(f"{storage.point}/checkpoint", "readahead=0") as root:
-        storage.tell(delay_us=20000, reset=1)
-        lib.same_tensors(safefile.read(in_order(weights(root)))[0], model.whole())
-        said = storage.said()
-        lib.need(said["most"] >= 16, f"at most {said['most']} reads at the same time")
-        read, twice = sums(storage)
-        lib.equal(len(read), 8, "files that were read")
-        lib.need(twice <= MIB, f"{twice} bytes were read more than once")
-        ahead = status(root)["ahead_asked"]
-        lib.need(8 * MIB <= ahead <= 20 * MIB, f"{ahead} bytes were asked for ahead of a reader of 16 MiB")
-        for path in read:
-            offsets = [offset for p, offset, _, _ in said["log"] if p == path]
-            back = sum(max(0, a - b) for a, b in zip(offsets, offsets[1:]))
-            lib.need(back <= 2 * MIB, f"{path} was read back and forth: {offsets}")
-
-
 def from_the_end(path, size=MIB // 4):
     """The whole file from its end to its beginning, as a copying program goes through a mapping of it."""
     with open(path, "rb", buffering=0) as f:
@@ -92,24 +72,33 @@ def from_the_end(path, size=MIB // 4):
     return b"".join(reversed(parts))
 
 
-def test_from_the_end(tmp):
-    """A reader who goes down: several files at once, and what lies below him is asked for, once, the nearest first."""
+def several_files_at_once(tmp, reader, asked, way):
+    """Right bytes, many reads of all eight files at the same time, none of them twice, each file in order; `way` is 1, or -1 for a reader who
+    goes down. What is asked for ahead of him is at least `asked`."""
     model = wide()
     saved(model, tmp)
     with faulty.Storage(tmp) as storage, lib.Mount(f"{storage.point}/checkpoint", "readahead=0") as root:
         storage.tell(delay_us=20000, reset=1)
-        lib.same_tensors(safefile.read(from_the_end(weights(root)))[0], model.whole())
+        lib.same_tensors(safefile.read(reader(weights(root)))[0], model.whole())
         said = storage.said()
         lib.need(said["most"] >= 16, f"at most {said['most']} reads at the same time")
         read, twice = sums(storage)
         lib.equal(len(read), 8, "files that were read")
         lib.need(twice <= MIB, f"{twice} bytes were read more than once")
         ahead = status(root)["ahead_asked"]
-        lib.need(6 * MIB <= ahead <= 20 * MIB, f"{ahead} bytes were asked for ahead of a reader of 16 MiB")
+        lib.need(asked <= ahead <= 20 * MIB, f"{ahead} bytes were asked for ahead of a reader of 16 MiB")
         for path in read:
-            offsets = [offset for p, offset, _, _ in said["log"] if p == path]
-            forth = sum(max(0, b - a) for a, b in zip(offsets, offsets[1:]))
-            lib.need(forth <= 2 * MIB, f"{path} was read back and forth: {offsets}")
+            offsets = [offset * way for p, offset, _, _ in said["log"] if p == path]
+            back = sum(max(0, a - b) for a, b in zip(offsets, offsets[1:]))
+            lib.need(back <= 2 * MIB, f"{path} was read back and forth: {offsets}")
+
+
+def test_several_files_at_once(tmp):
+    several_files_at_once(tmp, in_order, 8 * MIB, 1)
+
+
+def test_from_the_end(tmp):
+    several_files_at_once(tmp, from_the_end, 6 * MIB, -1)
 
 
 def test_off(tmp):
