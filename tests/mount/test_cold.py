@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import statistics
 import time
 
 from mount import faulty, lib
@@ -72,10 +73,15 @@ def from_the_end(path, size=MIB // 4):
     return b"".join(reversed(parts))
 
 
+def disorder(offsets):
+    """How far a read lies from where it would be in order, on average: the pieces of one step of a mebibyte are read all at once, in any order."""
+    return statistics.mean(abs(offset - due) for offset, due in zip(offsets, sorted(offsets)))
+
+
 def several_files_at_once(tmp, reader, asked, way):
     """Right bytes, many reads of all eight files at the same time, none of them twice, each file in order; `way` is 1, or -1 for a reader who
     goes down. What is asked for ahead of him is at least `asked`."""
-    model = wide()
+    model = wide(mib=32)
     saved(model, tmp)
     with faulty.Storage(tmp) as storage, lib.Mount(f"{storage.point}/checkpoint", "readahead=0") as root:
         storage.tell(delay_us=20000, reset=1)
@@ -86,19 +92,18 @@ def several_files_at_once(tmp, reader, asked, way):
         lib.equal(len(read), 8, "files that were read")
         lib.need(twice <= MIB, f"{twice} bytes were read more than once")
         ahead = status(root)["ahead_asked"]
-        lib.need(asked <= ahead <= 20 * MIB, f"{ahead} bytes were asked for ahead of a reader of 16 MiB")
+        lib.need(asked <= ahead <= 36 * MIB, f"{ahead} bytes were asked for ahead of a reader of 32 MiB")
         for path in read:
             offsets = [offset * way for p, offset, _, _ in said["log"] if p == path]
-            back = sum(max(0, a - b) for a, b in zip(offsets, offsets[1:]))
-            lib.need(back <= 2 * MIB, f"{path} was read back and forth: {offsets}")
+            lib.need(disorder(offsets) <= MIB * 3 // 4, f"{path} was read out of order: {offsets}")
 
 
 def test_several_files_at_once(tmp):
-    several_files_at_once(tmp, in_order, 8 * MIB, 1)
+    several_files_at_once(tmp, in_order, 20 * MIB, 1)
 
 
 def test_from_the_end(tmp):
-    several_files_at_once(tmp, from_the_end, 6 * MIB, -1)
+    several_files_at_once(tmp, from_the_end, 16 * MIB, -1)
 
 
 def test_off(tmp):
