@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mount points. A dead mount answers nothing but ENOTCONN, so the list of mounts is asked by name and the path left alone. */
+/* A dead mount answers nothing but an error, so the list of mounts is asked by name and the path left alone. */
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -14,11 +14,16 @@
 
 #define OUR_TYPE "fuse.gatherfs"
 
+bool point_is_dead(int number)
+{
+	return number == ENOTCONN || number == ECONNABORTED;
+}
+
 /* What looking at a mount point has failed with. The kernel still knows a dead mount's attributes, but opens nothing there. */
 static int cannot_look(const char *point, int number, struct error *err)
 {
-	if (number == ENOTCONN)
-		return error_set(err, -ENOTCONN, "mount point %s: a mount is there whose process is gone; clear it with "
+	if (point_is_dead(number))
+		return error_set(err, -number, "mount point %s: a mount is there whose process is gone; clear it with "
 				 "`umount -l %s`", point, point);
 	return error_set(err, -number, "mount point %s: %s", point, strerror(number));
 }

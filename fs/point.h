@@ -12,9 +12,12 @@
 
 /*
  * Checks that `point` may take a mount of `sources`: an empty directory, neither one of them nor below one. *real is its path
- * without links, in `arena`. -EINVAL, -ENOTEMPTY, -ENOTCONN for a dead mount, or the errno of looking at it.
+ * without links, in `arena`. -EINVAL, -ENOTEMPTY, -ENOTCONN or -ECONNABORTED for a dead mount, or the errno of looking at it.
  */
 int point_check(const char *point, const struct options_list *sources, struct arena *arena, const char **real, struct error *err);
+
+/* Whether this errno, of looking at a mount, says that its daemon is gone: it was before, or went without an answer. */
+bool point_is_dead(int number);
 
 struct point_mounts {
 	uint32_t count; /* mounts on this very path, one over the other */

@@ -65,7 +65,7 @@ static int run(const struct options *o, struct error *err)
 	if (code == 0)
 		return term_output(&out, err);
 	text_free(&out);
-	if (code == -ENOTCONN)
+	if (point_is_dead(-code))
 		return error_set(err, code, "%s: the mount is there, but its process is gone; clear it with `gatherfs umount %s`", point, point);
 	return error_set(err, code, "%s: %s", path, strerror(-code));
 }

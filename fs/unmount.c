@@ -155,7 +155,7 @@ int unmount_dead(const char *point, uint32_t *count, struct error *err)
 		if (rc < 0 || !u.mounts.ours)
 			return rc;
 		answer = *count < DEAD_MAX ? ask(real) : 0;
-		if (answer != ENOTCONN)
+		if (!point_is_dead(answer))
 			return error_set(err, -EBUSY, "mount point %s: a gatherfs mount is there already%s", point,
 					 answer == EAGAIN ? ", and does not answer" : "");
 		rc = unmount_run(&u, err);

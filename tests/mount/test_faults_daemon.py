@@ -217,6 +217,27 @@ def test_stopped(tmp):
         lib.wait_for(lambda: not lib.runs(pid), "the daemon to end")
 
 
+def test_killed_while_it_is_asked(tmp):
+    """A mount whose daemon dies before it has said whether it is there is a dead one."""
+    _, source = saved(tmp, rows=16)
+    point = tempfile.mkdtemp(prefix="mnt-", dir=tmp)
+    lib.equal(lib.gatherfs("mount", "-q", source, point)[0], 0, "mount")
+    pid, = lib.daemons(point)
+    stop(pid)
+    second = subprocess.Popen([lib.PROGRAM, "mount", source, point], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    lib.wait_for(lambda: asks(second.pid), "the second mount to ask the first")
+    os.kill(pid, signal.SIGKILL)
+    _, said = second.communicate(timeout=20 * lib.SLOW)
+    lib.need(second.returncode == 0 and "cleared" in said, f"exit code {second.returncode}, it said {said}")
+    lib.equal(lib.gatherfs("umount", point), (0, "", ""), "umount")
+
+
+def asks(pid):
+    """Whether a child of the process waits, as one does that asks a mount which does not answer."""
+    children = lib.read(f"/proc/{pid}/task/{pid}/children").split()
+    return any(b") S " in lib.read(f"/proc/{int(child)}/stat") for child in children)
+
+
 def test_unmounted_while_it_is_read(tmp):
     model, source = saved(tmp)
     for flag in ("-l", "-z"):
