@@ -65,7 +65,7 @@ struct export_part {
 	int fd;               /* of the file as it is on disk, for who reads and writes it */
 };
 
-/* export.c: chunk `number`, without a descriptor; and a task over all chunks. */
+/* Chunk `number`, without a descriptor; and a task over all chunks, each of whose threads has a struct export_thread for its state. */
 struct export_part export_part_of(const struct export *e, uint64_t number);
 int export_over(struct export *e, const char *what, int (*task)(uint64_t, void *, void *, struct error *), struct error *err);
 
