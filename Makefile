@@ -18,7 +18,7 @@ COMPILE   = $(CC) $(BASE) $(CPPFLAGS) $(PKGFLAGS) $(CFLAGS) -MMD -MP
 RECIPES := $(sort $(wildcard layout/recipes/*.recipe))
 PROTO  := $(patsubst %.proto,$(B)/%.pb.c,$(wildcard layout/*.proto))
 LAYOUT := $(patsubst %.c,$(B)/%.o,$(wildcard layout/*.c)) $(PROTO:.c=.o) $(B)/layout/recipes.o
-FS     := $(patsubst %.c,$(B)/%.o,$(filter-out fs/main.c,$(wildcard fs/*.c)))
+FS     := $(patsubst %.c,$(B)/%.o,$(wildcard fs/*/*.c))
 UNIT   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 DRIVER := $(B)/tests/prop_driver
 BENCH  := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "fs/verbs.h"
+#include "fs/verbs/verbs.h"
 
 /*
  * A checkpoint of many ranks has more files than a program may usually have open. A file that becomes longer than allowed is an error of

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/tree.h"
+#include "fs/model/tree.h"
 #include "layout/about.h"
 #include "layout/browse.h"
 #include "layout/json.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "fs/cached.h"
+#include "fs/source/cached.h"
 
 #define SIZE ((3 << 20) + 777)
 

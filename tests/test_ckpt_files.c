@@ -11,8 +11,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "fs/gather.h"
-#include "fs/mapped.h"
+#include "fs/model/gather.h"
+#include "fs/source/mapped.h"
 #include "layout/json.h"
 
 /* A .ckpt file as an open source, and its index. */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/source.h"
+#include "fs/source/source.h"
 
 #define FILES 12
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs/seen.h"
+#include "fs/source/seen.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

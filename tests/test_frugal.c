@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "fs/pieces.h"
+#include "fs/serve/pieces.h"
 
 #define ROWS 3000
 

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs/gather.h"
+#include "fs/model/gather.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define RANGES 60

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/headers.h"
+#include "fs/source/headers.h"
 
 #define FILES 300
 #define KINDS 3

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/root.h"
+#include "fs/serve/root.h"
 
 #define FILES 3
 #define MANY 200

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/loop.h"
-#include "fs/signals.h"
+#include "fs/base/signals.h"
+#include "fs/serve/loop.h"
 
 #define THREADS 3
 

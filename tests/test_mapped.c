@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs/mapped.h"
+#include "fs/source/mapped.h"
 
 #define SIZE 20000 /* bytes: five pages, the last not whole */
 #define THREADS 8

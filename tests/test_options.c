@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/option.h"
-#include "fs/scope.h"
+#include "fs/options/option.h"
+#include "fs/options/scope.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define ARGS 12

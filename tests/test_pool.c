@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fs/pool.h"
+#include "fs/base/pool.h"
 
 #define TASKS 5000
 

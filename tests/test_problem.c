@@ -2,7 +2,7 @@
 /* The list of what went wrong with sources. */
 #include <criterion/criterion.h>
 
-#include "fs/problem.h"
+#include "fs/base/problem.h"
 
 /* One entry for each file, a count, and a bound. */
 Test(problem, problems_are_bounded)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/rows.h"
+#include "fs/source/rows.h"
 
 static uint64_t draw(uint64_t *seed, uint64_t below)
 {

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fs/source.h"
+#include "fs/source/source.h"
 
 #define SIZE 1000
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -2,7 +2,7 @@
 /* What is read ahead of which reads: a reader in order, one that jumps about, several at once, and steps given back. */
 #include <criterion/criterion.h>
 
-#include "fs/streams.h"
+#include "fs/serve/streams.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define SIZE (UINT64_C(1) << 30)

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "fs/suggest.h"
+#include "fs/options/suggest.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -2,8 +2,8 @@
 /* Tables and wrapped messages, in a pipe and on terminals of some widths; patterns. */
 #include <criterion/criterion.h>
 
-#include "fs/pattern.h"
-#include "fs/table.h"
+#include "fs/base/table.h"
+#include "fs/options/pattern.h"
 
 static const struct table_column columns[] = { { "N", true, 0 }, { "SHAPE", false, 6 }, { "NAME", false, 0 } };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/term.h"
+#include "fs/base/term.h"
 
 static void shows(const char *name, uint32_t width, const char *want)
 {

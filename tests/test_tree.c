@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fs/tree.h"
+#include "fs/model/tree.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define FILES 8

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs/value.h"
+#include "fs/options/value.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fs/options.h"
+#include "fs/options/options.h"
 #include "layout/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
