@@ -16,8 +16,8 @@ LIBS      = $(shell pkg-config --libs $(PKG)) -lprotobuf-nanopb -lm
 COMPILE   = $(CC) $(BASE) $(CPPFLAGS) $(PKGFLAGS) $(CFLAGS) -MMD -MP
 
 RECIPES := $(sort $(wildcard layout/recipes/*.recipe))
-PROTO  := $(patsubst %.proto,$(B)/%.pb.c,$(wildcard layout/*.proto))
-LAYOUT := $(patsubst %.c,$(B)/%.o,$(wildcard layout/*.c)) $(PROTO:.c=.o) $(B)/layout/recipes.o
+PROTO  := $(patsubst %.proto,$(B)/%.pb.c,$(wildcard layout/*/*.proto))
+LAYOUT := $(patsubst %.c,$(B)/%.o,$(wildcard layout/*/*.c)) $(PROTO:.c=.o) $(B)/layout/recipes.o
 FS     := $(patsubst %.c,$(B)/%.o,$(wildcard fs/*/*.c))
 UNIT   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 DRIVER := $(B)/tests/prop_driver
@@ -51,7 +51,7 @@ $(B)/%.o: %.c | $(PROTO)
 $(B)/layout/%.pb.o: $(B)/layout/%.pb.c
 	$(COMPILE) -w -c -o $@ $<
 
-$(B)/layout/%.pb.c: layout/%.proto $(wildcard layout/*.options)
+$(B)/layout/%.pb.c: layout/%.proto $(wildcard layout/*/*.options)
 	@mkdir -p $(@D)
 	protoc --nanopb_out=$(B) -I. $<
 
@@ -60,7 +60,7 @@ $(B)/layout/recipes.o: $(B)/layout/recipes.c
 
 $(B)/layout/recipes.c: $(RECIPES)
 	@mkdir -p $(@D)
-	@{ echo '#include "layout/recipes.h"'; echo 'const struct recipes_text recipes_all[] = {'; \
+	@{ echo '#include "layout/names/recipes.h"'; echo 'const struct recipes_text recipes_all[] = {'; \
 	for f in $^; do echo "{ \"$$f\","; sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo '},'; done; echo '{ 0, 0 } };'; } >$@
 
 $(DRIVER): tests/prop_driver.c $(B)/liblayout.a

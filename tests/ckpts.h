@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Indexes of .ckpt files for tests: made from bytes that are gone afterwards, and held to what layout/ckpt.h promises. */
+/* Indexes of .ckpt files for tests: made from bytes that are gone afterwards, and held to what layout/formats/ckpt.h promises. */
 #ifndef TESTS_CKPTS_H
 #define TESTS_CKPTS_H
 
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/ckpt.h"
+#include "layout/formats/ckpt.h"
 #include "tests/proto.h"
 
 /* Indexes a copy that ends where its allocation ends, and is gone when this returns. */

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <xxhash.h>
 
-#include "layout/index.h"
+#include "layout/checkpoint/index.h"
 
 static inline void *index_section_of(uint8_t *file, enum index_section section)
 {

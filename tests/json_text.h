@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/json.h"
+#include "layout/base/json.h"
 
 #define JSON_TEXT_MANY UINT64_C(100000000) /* values: no limit */
 

@@ -16,13 +16,13 @@ export FLAGS
 
 case $1 in
 gcc)
-	printf '%s\n' layout/*.c fs/*.c fs/*/*.c | xargs -P "$(nproc)" -n 8 sh -c 'for f; do gcc $FLAGS -O1 -fanalyzer -c -o /dev/null "$f"; done' sh >"$found" 2>&1 ;;
+	printf '%s\n' layout/*/*.c fs/*.c fs/*/*.c | xargs -P "$(nproc)" -n 8 sh -c 'for f; do gcc $FLAGS -O1 -fanalyzer -c -o /dev/null "$f"; done' sh >"$found" 2>&1 ;;
 cppcheck) # without what was generated, and the system's headers: it knows the C library by itself
 	cppcheck -j "$(nproc)" --enable=warning,performance,portability --inline-suppr --std=c11 --quiet \
 		-I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=312 layout fs >"$found" 2>&1 ;;
 clang-tidy)
 	FLAGS=$flags
-	printf '%s\n' layout/*.c fs/*.c fs/*/*.c | xargs -P "$(nproc)" -n 16 sh -c 'clang-tidy --quiet "$@" -- $FLAGS 2>/dev/null' sh >"$found" ;;
+	printf '%s\n' layout/*/*.c fs/*.c fs/*/*.c | xargs -P "$(nproc)" -n 16 sh -c 'clang-tidy --quiet "$@" -- $FLAGS 2>/dev/null' sh >"$found" ;;
 esac
 if [ -s "$found" ]; then
 	echo "FAIL lint $1:"

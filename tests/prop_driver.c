@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/checkpoint.h"
-#include "layout/view.h"
+#include "layout/checkpoint/checkpoint.h"
+#include "layout/view/view.h"
 #include "tests/prop_gather.h"
 
 struct input {

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/plan.h"
-#include "layout/view.h"
+#include "layout/view/plan.h"
+#include "layout/view/view.h"
 
 #define RANGES 12 /* ranges of each image to compare with the whole */
 

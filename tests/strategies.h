@@ -5,7 +5,7 @@
 
 #include <criterion/criterion.h>
 
-#include "layout/strategy.h"
+#include "layout/formats/strategy.h"
 #include "tests/wire.h"
 
 #define REAL "tests/oracle/real_strategies/"

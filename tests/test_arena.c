@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "layout/arena.h"
+#include "layout/base/arena.h"
 
 #define OBJECTS 4000
 

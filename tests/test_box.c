@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-#include "layout/box.h"
+#include "layout/base/box.h"
 
 static const struct {
 	uint32_t axes, cuts[4], block;

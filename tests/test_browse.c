@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "fs/model/tree.h"
-#include "layout/about.h"
-#include "layout/browse.h"
-#include "layout/json.h"
-#include "layout/npy.h"
-#include "layout/weave.h"
+#include "layout/base/json.h"
+#include "layout/names/weave.h"
+#include "layout/view/about.h"
+#include "layout/view/browse.h"
+#include "layout/view/npy.h"
 
 #define NAMES 400
 #define NAME_MAX_LEN 1200

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "layout/natural.h"
+#include "layout/base/natural.h"
 #include "tests/small.h"
 
 #define F16(name, ...) { name, DTYPE_F16, sizeof((uint64_t[]){ __VA_ARGS__ }) / 8, { __VA_ARGS__ } }

@@ -13,7 +13,7 @@
 
 #include "fs/model/gather.h"
 #include "fs/source/mapped.h"
-#include "layout/json.h"
+#include "layout/base/json.h"
 
 /* A .ckpt file as an open source, and its index. */
 struct file {

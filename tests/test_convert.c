@@ -7,10 +7,10 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "layout/convert.h"
-#include "layout/natural.h"
-#include "layout/recipes.h"
-#include "layout/twins.h"
+#include "layout/base/natural.h"
+#include "layout/names/convert.h"
+#include "layout/names/recipes.h"
+#include "layout/names/twins.h"
 #include "tests/prop_gather.h"
 
 #define MOST 4000        /* tensors of a model */

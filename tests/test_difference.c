@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/difference.h"
+#include "layout/values/difference.h"
 
 static struct difference of(enum dtype a_type, const void *a, enum dtype b_type, const void *b, uint64_t count)
 {

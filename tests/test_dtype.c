@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "layout/dtype.h"
+#include "layout/base/dtype.h"
 
 static const struct {
 	const char *name;

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/fingerprint.h"
-#include "layout/weave.h"
+#include "layout/names/weave.h"
+#include "layout/view/fingerprint.h"
 
 Test(fingerprint, is_what_xxhsum_prints)
 {

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "layout/finite.h"
+#include "layout/values/finite.h"
 
 static void counts(enum dtype dtype, const void *data, uint64_t len, uint64_t nan, uint64_t infinite, uint64_t first)
 {

@@ -2,7 +2,7 @@
 /* Images: extents follow one another without holes, empty ones are not there, and every byte is found. */
 #include <criterion/criterion.h>
 
-#include "layout/image.h"
+#include "layout/view/image.h"
 
 static const struct bytes five = { (const uint8_t *)"12345", 5 }, none = { (const uint8_t *)"", 0 };
 

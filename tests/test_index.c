@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/box.h"
-#include "layout/index_write.h"
+#include "layout/base/box.h"
+#include "layout/checkpoint/index_write.h"
 #include "tests/index.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

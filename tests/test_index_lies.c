@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/index_write.h"
+#include "layout/checkpoint/index_write.h"
 #include "tests/index.h"
 
 /*

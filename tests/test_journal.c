@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/journal.h"
+#include "layout/view/journal.h"
 
 #define CHUNKS 5
 #define FILES 3

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "layout/text.h"
+#include "layout/base/text.h"
 #include "tests/json_text.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "layout/text.h"
+#include "layout/base/text.h"
 #include "tests/json_text.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "layout/counters.h"
-#include "layout/metadata.h"
-#include "layout/sharding.h"
-#include "layout/shard_id.h"
+#include "layout/checkpoint/counters.h"
+#include "layout/checkpoint/metadata.h"
+#include "layout/checkpoint/sharding.h"
+#include "layout/formats/shard_id.h"
 #include "tests/wire.h"
 
 static struct error err;

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/histogram.h"
-#include "layout/moments.h"
+#include "layout/values/histogram.h"
+#include "layout/values/moments.h"
 
 #define COUNT 100000
 

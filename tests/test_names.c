@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "layout/names.h"
+#include "layout/base/names.h"
 
 Test(names, an_empty_table_has_none)
 {

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "layout/natural.h"
+#include "layout/base/natural.h"
 
 static int sign(int r)
 {

@@ -5,7 +5,7 @@
  */
 #include <criterion/criterion.h>
 
-#include "layout/needs.h"
+#include "layout/view/needs.h"
 
 #define TENSORS 3
 

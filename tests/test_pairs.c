@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "layout/pairs.h"
+#include "layout/base/pairs.h"
 
 Test(pairs, first_value_stays)
 {

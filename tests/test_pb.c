@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "layout/pb.h"
+#include "layout/formats/pb.h"
 #include "tests/wire.h"
 
 static struct error err;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/plain.h"
+#include "layout/formats/plain.h"
 
 static const char *const headers[] = {
 	"{\"__metadata__\":{\"format\":\"ms\",\"remove_redundancy\":\"False\"},\"a.w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"

@@ -7,7 +7,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "layout/plan.h"
+#include "layout/view/plan.h"
 
 #define AXES 5
 #define SOURCES 3

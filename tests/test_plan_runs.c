@@ -2,7 +2,7 @@
 /* How many runs a range takes, and offsets beyond 32 bits: tensors far too large to have their bytes here. */
 #include <criterion/criterion.h>
 
-#include "layout/plan.h"
+#include "layout/view/plan.h"
 
 /* Runs that a range of a whole tensor takes; `pieces` are not read. */
 static uint64_t count_runs(const struct tensor *t, uint64_t offset, uint64_t len)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/printed.h"
+#include "layout/values/printed.h"
 
 #define BYTES_MAX 40000 /* of an array */
 #define TEXT_MAX 200000 /* bytes of a line, and of what numpy printed */

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "layout/figures.h"
-#include "layout/naming.h"
-#include "layout/recipes.h"
+#include "layout/names/figures.h"
+#include "layout/names/naming.h"
+#include "layout/names/recipes.h"
 
 #define HEAD "family f\nnumber n n\nnumber m m | n * 2\nflag x x | false\nindex i 0 n\nindex k 0 m\nnames legacy\n"
 

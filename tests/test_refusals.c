@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "layout/convert.h"
-#include "layout/counters.h"
-#include "layout/json.h"
-#include "layout/metadata.h"
-#include "layout/weave.h"
+#include "layout/base/json.h"
+#include "layout/checkpoint/counters.h"
+#include "layout/checkpoint/metadata.h"
+#include "layout/names/convert.h"
+#include "layout/names/weave.h"
 
 /* What a message says was found, for each kind of value. */
 Test(refusals, json_found)

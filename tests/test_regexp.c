@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/regexp.h"
+#include "layout/base/regexp.h"
 
 #define TEN(x) x x x x x x x x x x
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "layout/rename.h"
+#include "layout/names/rename.h"
 #include "tests/small.h"
 
 #define U8(name, n) { name, DTYPE_U8, 1, { n } }

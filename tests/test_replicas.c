@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copies of blocks: how they are walked, grouped, cut into chunks and put into the order of the files. */
-#include "layout/describe.h"
-#include "layout/replicas.h"
+#include "layout/checkpoint/describe.h"
+#include "layout/checkpoint/replicas.h"
 #include "tests/small.h"
 
 #define F32(name, ...) { name, DTYPE_F32, sizeof((uint64_t[]){ __VA_ARGS__ }) / 8, { __VA_ARGS__ } }

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/box.h"
-#include "layout/safetensors.h"
-#include "layout/text.h"
+#include "layout/base/box.h"
+#include "layout/base/text.h"
+#include "layout/formats/safetensors.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define LIT(s)   (s), sizeof(s) - 1

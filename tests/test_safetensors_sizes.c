@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "layout/box.h"
-#include "layout/safetensors.h"
+#include "layout/base/box.h"
+#include "layout/formats/safetensors.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -6,7 +6,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "layout/sharding.h"
+#include "layout/checkpoint/sharding.h"
 #include "tests/wire.h"
 
 static struct error err;

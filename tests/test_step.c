@@ -6,7 +6,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "layout/step.h"
+#include "layout/formats/step.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "layout/error.h"
-#include "layout/text.h"
-#include "layout/utf8.h"
+#include "layout/base/error.h"
+#include "layout/base/text.h"
+#include "layout/base/utf8.h"
 
 Test(text, grows_by_every_kind_of_call)
 {

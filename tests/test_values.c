@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/values.h"
+#include "layout/values/values.h"
 
 static bool same(double a, double b)
 {

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "layout/rename.h"
-#include "layout/view.h"
+#include "layout/names/rename.h"
+#include "layout/view/view.h"
 #include "tests/small.h"
 
 #define F32(name, ...) { name, DTYPE_F32, sizeof((uint64_t[]){ __VA_ARGS__ }) / 8, { __VA_ARGS__ } }

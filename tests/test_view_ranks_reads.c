@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "layout/view.h"
+#include "layout/view/view.h"
 #include "tests/small.h"
 
 #define ROWS(name, n) SMALL_PARAM(name, "[" n "]", "[0, -1]")

@@ -2,7 +2,7 @@
 /* The unified view of small checkpoints: which tensors lie in which part, headers read back, and indexes as Python writes them. */
 #include <stdio.h>
 
-#include "layout/view.h"
+#include "layout/view/view.h"
 #include "tests/small.h"
 
 #define U8(name, n) { name, DTYPE_U8, 1, { n } }

@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "layout/plan.h"
-#include "layout/weave.h"
+#include "layout/names/weave.h"
+#include "layout/view/plan.h"
 
 #define PARTS 6
 #define ROOM (1 << 20) /* bytes of all sources */

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "layout/weave.h"
+#include "layout/names/weave.h"
 
 /* What a weave must not be, each made from a good one of two parts: [2, 6], from "a" [6] and "b" [2, 6]. */
 static struct tensor bad_a, bad_b;

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/bytes.h"
+#include "layout/base/bytes.h"
 
 struct wire {
 	uint8_t b[16384];

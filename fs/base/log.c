@@ -7,7 +7,7 @@
 #include <syslog.h>
 
 #include "fs/base/log.h"
-#include "layout/error.h"
+#include "layout/base/error.h"
 
 static void format_line(struct error *line, const char *format, va_list args)
 {

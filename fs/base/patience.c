@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "fs/base/patience.h"
-#include "layout/error.h"
+#include "layout/base/error.h"
 
 struct patience {
 	const char *(*where)(void *arg);

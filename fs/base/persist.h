@@ -3,7 +3,7 @@
 #ifndef FS_PERSIST_H
 #define FS_PERSIST_H
 
-#include "layout/bytes.h"
+#include "layout/base/bytes.h"
 
 /* Writes all of `b`, and waits until the file is on the disk; 0 or a negative errno. */
 int persist_bytes(int fd, struct bytes b);

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "layout/error.h"
+#include "layout/base/error.h"
 
 #define POOL_THREADS_MAX 64
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "fs/base/term.h"
-#include "layout/utf8.h"
+#include "layout/base/utf8.h"
 
 #define DEFAULT_COLUMNS 80
 #define LEAST_COLUMNS 40 /* what a narrower terminal gets is not worth the care */

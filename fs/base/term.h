@@ -12,8 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "layout/error.h"
-#include "layout/text.h"
+#include "layout/base/error.h"
+#include "layout/base/text.h"
 
 #define TERM_TEXT 32 /* room for a size or a number as text */
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-#include "layout/error.h"
+#include "layout/base/error.h"
 
 /* 0, or a negative errno with its message. */
 int threads_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct error *err);

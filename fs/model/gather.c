@@ -15,9 +15,9 @@
 #include <string.h>
 
 #include "fs/model/gather.h"
+#include "fs/model/scatter.h"
 #include "fs/source/mapped.h"
-#include "fs/source/scatter.h"
-#include "layout/plan.h"
+#include "layout/view/plan.h"
 
 #define STAGING (UINT64_C(256) << 10) /* bytes: more was no faster, and each thread has its own */
 #define DIRECT_MIN 8192             /* bytes: a shorter run is cheaper as a part of its neighbours' span */

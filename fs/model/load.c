@@ -8,7 +8,7 @@
 #include "fs/model/loading.h"
 #include "fs/source/kinds.h"
 #include "fs/source/slurp.h"
-#include "layout/rename.h"
+#include "layout/names/rename.h"
 
 #define RULES_MAX (UINT64_C(1) << 20) /* bytes of a file of rename rules */
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fs/model/loading.h"
-#include "layout/counters.h"
+#include "layout/checkpoint/counters.h"
 
 /* The bytes of a counter, which is one number. */
 static bool read_raw(const struct loading *ld, const struct tensor *t, uint64_t *out)

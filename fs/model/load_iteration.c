@@ -14,8 +14,8 @@
 #include "fs/model/loading.h"
 #include "fs/source/iteration.h"
 #include "fs/source/slurp.h"
-#include "layout/counters.h"
-#include "layout/metadata.h"
+#include "layout/checkpoint/counters.h"
+#include "layout/checkpoint/metadata.h"
 
 #define METADATA_MAX (UINT64_C(256) << 20) /* bytes */
 #define COMMON_MAX   (UINT64_C(64) << 20)  /* bytes */

@@ -9,9 +9,9 @@
 
 #include "fs/model/loading.h"
 #include "fs/source/slurp.h"
-#include "layout/convert.h"
-#include "layout/recipes.h"
-#include "layout/text.h"
+#include "layout/base/text.h"
+#include "layout/names/convert.h"
+#include "layout/names/recipes.h"
 
 #define TEXT_MAX (UINT64_C(1) << 20) /* bytes of a recipe, and of config.json */
 

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fs/source/equal.h"
 #include "fs/model/loading.h"
+#include "fs/source/equal.h"
 
 /* What the attempts at one step and the next share. */
 struct attempt {

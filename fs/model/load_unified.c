@@ -9,7 +9,7 @@
 
 #include "fs/model/loading.h"
 #include "fs/source/slurp.h"
-#include "layout/json.h"
+#include "layout/base/json.h"
 
 #define INDEX_MAX (UINT64_C(64) << 20) /* bytes of an index file */
 

@@ -12,9 +12,9 @@
 #include "fs/model/tensors.h"
 #include "fs/model/tree.h"
 #include "fs/source/source.h"
-#include "layout/checkpoint.h"
-#include "layout/strategy.h"
-#include "layout/view.h"
+#include "layout/checkpoint/checkpoint.h"
+#include "layout/formats/strategy.h"
+#include "layout/view/view.h"
 
 struct model_texts {
 	const char *const *list; /* [count] */

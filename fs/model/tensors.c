@@ -7,8 +7,8 @@
 
 #include "fs/model/gather.h"
 #include "fs/model/model.h"
-#include "layout/about.h"
-#include "layout/npy.h"
+#include "layout/view/about.h"
+#include "layout/view/npy.h"
 
 struct tensors {
 	pthread_mutex_t lock;             /* of making */

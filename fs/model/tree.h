@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "layout/browse.h"
-#include "layout/view.h"
+#include "layout/view/browse.h"
+#include "layout/view/view.h"
 
 enum tree_kind {
 	TREE_DIR,

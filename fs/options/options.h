@@ -15,9 +15,9 @@
 #include <sys/types.h>
 
 #include "fs/options/value.h"
-#include "layout/arena.h"
-#include "layout/error.h"
-#include "layout/recipe.h"
+#include "layout/base/arena.h"
+#include "layout/base/error.h"
+#include "layout/names/recipe.h"
 
 #define OPTIONS_PART_SIZE (UINT64_C(3) << 30) /* bytes: part_size where none is given */
 /*

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "layout/error.h"
+#include "layout/base/error.h"
 
 enum scope {
 	SCOPE_MOUNT = 1 << 0,

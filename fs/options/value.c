@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "fs/options/value.h"
-#include "layout/bytes.h"
+#include "layout/base/bytes.h"
 
 /* Reads the digits of `base` at the start of `text`; their end, or NULL when there are none or too many. */
 static const char *digits(const char *text, uint64_t base, uint64_t *out)

@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-#include "layout/arena.h"
-#include "layout/error.h"
+#include "layout/base/arena.h"
+#include "layout/base/error.h"
 
 /* Whole bytes, with K, M, G or T behind for powers of 1024: "3G". */
 int value_size(const char *text, uint64_t *bytes, struct error *err);

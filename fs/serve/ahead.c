@@ -13,7 +13,7 @@
 #include "fs/serve/ahead.h"
 #include "fs/serve/streams.h"
 #include "fs/source/cached.h"
-#include "layout/needs.h"
+#include "layout/view/needs.h"
 
 /* A part of an image; it holds its model. */
 struct part {

@@ -8,7 +8,7 @@
 
 #include <sys/types.h>
 
-#include "layout/error.h"
+#include "layout/base/error.h"
 
 /*
  * Forks. Returns 0 in the child, which has a session of its own, / as its working directory and no streams; its number in the

@@ -7,7 +7,7 @@
 #define FS_HOLDERS_H
 
 #include "fs/options/point.h"
-#include "layout/text.h"
+#include "layout/base/text.h"
 
 /*
  * Adds to `text` who holds the topmost of `mounts`: "python3 (pid 71: 2 open, 14 mapped), bash (pid 9: works in it)"; nothing

@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 
 #include "fs/model/model.h"
-#include "layout/step.h"
+#include "layout/formats/step.h"
 
 #define HUB_ROOT 1  /* the kernel's number of a mount's root */
 #define HUB_NAME 72 /* bytes of a name in the root, the NUL included */

@@ -13,7 +13,7 @@
 #include <fuse_lowlevel.h>
 #include <stdint.h>
 
-#include "layout/error.h"
+#include "layout/base/error.h"
 
 #define LOOP_PATIENCE 10 /* seconds that an answer may take when it is the end */
 #define LOOP_MOST 64     /* threads, those included that hang, unless more were asked for */

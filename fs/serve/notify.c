@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "fs/serve/notify.h"
-#include "layout/error.h"
+#include "layout/base/error.h"
 
 /* The length of the address, 0 when `name` is none; a leading @ stands for the NUL of an abstract socket. */
 static socklen_t make_address(const char *name, struct sockaddr_un *address)

@@ -5,7 +5,7 @@
  */
 #include "fs/serve/pieces.h"
 #include "fs/source/mapped.h"
-#include "layout/plan.h"
+#include "layout/view/plan.h"
 
 #define COLUMNS 64 /* side by side */
 #define PIECE 16384 /* bytes: with shorter pieces on an average the kernel takes longer over them than we over a copy */

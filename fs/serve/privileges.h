@@ -14,7 +14,7 @@
 #ifndef FS_PRIVILEGES_H
 #define FS_PRIVILEGES_H
 
-#include "layout/error.h"
+#include "layout/base/error.h"
 
 /*
  * Closes what was inherited beyond the standard streams, and makes files for the user alone: before anything is opened. The

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "fs/serve/record.h"
-#include "layout/about.h"
+#include "layout/view/about.h"
 
 static const char readme[] =
 	"This directory is a view that gatherfs gathers from other files; nothing of it is a copy.\n"

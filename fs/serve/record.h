@@ -7,7 +7,7 @@
 #define FS_RECORD_H
 
 #include "fs/model/model.h"
-#include "layout/text.h"
+#include "layout/base/text.h"
 
 /* Writes the file of this kind (TREE_SOURCES, TREE_LAYOUT, TREE_README); text->failed says whether there was memory. */
 void record_write(const struct model *model, enum tree_kind kind, struct text *text);

@@ -6,7 +6,7 @@
 #ifndef FS_REFUSAL_H
 #define FS_REFUSAL_H
 
-#include "layout/error.h"
+#include "layout/base/error.h"
 
 /* Tries what every mount needs: 0, or a negative errno with what is missing. */
 int refusal_device(struct error *err);

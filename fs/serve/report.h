@@ -7,7 +7,7 @@
 #define FS_REPORT_H
 
 #include "fs/model/model.h"
-#include "layout/text.h"
+#include "layout/base/text.h"
 
 void report_time(struct text *t, time_t when);
 

@@ -24,7 +24,7 @@
 #include "fs/serve/refusal.h"
 #include "fs/serve/serve.h"
 #include "fs/serve/watch.h"
-#include "layout/utf8.h"
+#include "layout/base/utf8.h"
 
 struct serve {
 	const struct options *options;

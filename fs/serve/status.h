@@ -11,7 +11,7 @@
 #include "fs/serve/ahead.h"
 #include "fs/serve/follow.h"
 #include "fs/serve/reply.h"
-#include "layout/text.h"
+#include "layout/base/text.h"
 
 /* Whether files of a view that are open for direct I/O can be mapped with MAP_SHARED. */
 enum status_maps { STATUS_MAPS_UNKNOWN, STATUS_MAPS_YES, STATUS_MAPS_NO };

@@ -7,7 +7,7 @@
 
 #include "fs/model/gather.h"
 #include "fs/serve/xattr.h"
-#include "layout/weave.h"
+#include "layout/names/weave.h"
 
 #define PREFIX "user.gatherfs."
 #define CHUNK (UINT64_C(1) << 20)  /* bytes hashed at a time */

@@ -11,7 +11,7 @@
 #define FS_XATTR_H
 
 #include "fs/serve/hub.h"
-#include "layout/text.h"
+#include "layout/base/text.h"
 
 /* The names of a node's attributes, each with a NUL behind it. */
 void xattr_list(const struct hub_node *at, struct text *text);

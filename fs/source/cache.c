@@ -11,9 +11,9 @@
 #include "fs/options/point.h"
 #include "fs/source/cache.h"
 #include "fs/source/cache_dir.h"
-#include "layout/fingerprint.h"
-#include "layout/index_write.h"
-#include "layout/step.h"
+#include "layout/checkpoint/index_write.h"
+#include "layout/formats/step.h"
+#include "layout/view/fingerprint.h"
 
 #define NAME_ROOM 64
 #define IDS_MAX (UINT64_C(1) << 24)

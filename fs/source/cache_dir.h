@@ -13,7 +13,7 @@
 #define FS_CACHE_DIR_H
 
 #include "fs/options/options.h"
-#include "layout/bytes.h"
+#include "layout/base/bytes.h"
 
 #define CACHE_DIR_BYTES (UINT64_C(1) << 30)     /* of all indexes in a folder */
 #define CACHE_DIR_LARGEST (UINT64_C(256) << 20) /* of one of them */

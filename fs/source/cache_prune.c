@@ -9,7 +9,7 @@
 
 #include "fs/source/cache_prune.h"
 #include "fs/source/scan.h"
-#include "layout/arena.h"
+#include "layout/base/arena.h"
 
 #define ABANDONED 3600 /* seconds */
 

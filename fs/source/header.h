@@ -7,8 +7,8 @@
 #define FS_HEADER_H
 
 #include "fs/source/source.h"
-#include "layout/bytes.h"
-#include "layout/ckpt.h"
+#include "layout/base/bytes.h"
+#include "layout/formats/ckpt.h"
 
 /* Memory for the bytes of a header, used again for the next file; begins as { NULL, 0 }. */
 struct header_room {

@@ -15,7 +15,7 @@
 #include "fs/source/header.h"
 #include "fs/source/headers.h"
 #include "fs/source/shared.h"
-#include "layout/step.h"
+#include "layout/formats/step.h"
 
 #define THREADS_MIN 8 /* a distant filesystem takes its time over each file, whatever the processors do */
 #define WAITING_MAX 128 /* files that are opened and wait for their turn, at most */

@@ -12,7 +12,7 @@
 #define FS_HEADERS_H
 
 #include "fs/source/source.h"
-#include "layout/ckpt.h"
+#include "layout/formats/ckpt.h"
 
 /*
  * What is known of files from an earlier time. What a header says is a struct ckpt in any case (that of a .safetensors file has

@@ -4,7 +4,7 @@
 
 #include "fs/source/iteration.h"
 #include "fs/source/kinds.h"
-#include "layout/step.h"
+#include "layout/formats/step.h"
 
 static bool has_both(const struct scan_list *entries)
 {

@@ -10,7 +10,7 @@
 
 #include "fs/source/rows.h"
 #include "fs/source/source.h"
-#include "layout/bytes.h"
+#include "layout/base/bytes.h"
 
 /*
  * Calls fn with the bytes of `source` and `arg`, and returns what fn returns; -EIO when the file is not, or does not stay, as it is

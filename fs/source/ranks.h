@@ -9,7 +9,7 @@
 #define FS_RANKS_H
 
 #include "fs/source/scan.h"
-#include "layout/step.h"
+#include "layout/formats/step.h"
 
 struct ranks_folder {
 	uint32_t rank;

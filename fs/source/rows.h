@@ -3,7 +3,7 @@
 #ifndef FS_ROWS_H
 #define FS_ROWS_H
 
-#include "layout/plan.h"
+#include "layout/view/plan.h"
 
 /*
  * Runs of small rows side by side, as transposing has them: where rows are columns of a matrix, the next run is the next column. Each

@@ -10,8 +10,8 @@
 #define FS_SCAN_H
 
 #include "fs/options/fence.h"
-#include "layout/arena.h"
-#include "layout/error.h"
+#include "layout/base/arena.h"
+#include "layout/base/error.h"
 
 #include <stdbool.h>
 

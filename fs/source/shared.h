@@ -10,8 +10,8 @@
 #define FS_SHARED_H
 
 #include "fs/source/source.h"
-#include "layout/bytes.h"
-#include "layout/ckpt.h"
+#include "layout/base/bytes.h"
+#include "layout/formats/ckpt.h"
 
 #define SHARED_BYTES (UINT64_C(48) << 20)
 

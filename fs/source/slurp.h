@@ -6,10 +6,10 @@
 #include <time.h>
 
 #include "fs/options/fence.h"
-#include "layout/arena.h"
-#include "layout/bytes.h"
-#include "layout/error.h"
-#include "layout/fingerprint.h"
+#include "layout/base/arena.h"
+#include "layout/base/bytes.h"
+#include "layout/base/error.h"
+#include "layout/view/fingerprint.h"
 
 #define SLURP_ROOM (256 << 10) /* bytes */
 

@@ -25,9 +25,9 @@
 
 #include "fs/options/fence.h"
 #include "fs/source/fds.h"
-#include "layout/arena.h"
-#include "layout/ckpt.h"
-#include "layout/error.h"
+#include "layout/base/arena.h"
+#include "layout/base/error.h"
+#include "layout/formats/ckpt.h"
 
 struct source_stamp {
 	dev_t dev;

@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "fs/options/options.h"
-#include "layout/strategy.h"
+#include "layout/formats/strategy.h"
 
 #define STRATEGIES_SHOWN "shown.ckpt" /* in .gatherfs/ of a rank view: how its ranks are cut */
 

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "fs/verbs/checking.h"
-#include "layout/describe.h"
-#include "layout/values.h"
+#include "layout/checkpoint/describe.h"
+#include "layout/values/values.h"
 
 #define NO_PARTY UINT64_MAX
 

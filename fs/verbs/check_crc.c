@@ -12,7 +12,7 @@
 #include "fs/source/header.h"
 #include "fs/source/mapped.h"
 #include "fs/verbs/checking.h"
-#include "layout/step.h"
+#include "layout/formats/step.h"
 
 #define WINDOW (UINT64_C(256) << 10) /* bytes read at a time */
 

@@ -9,7 +9,7 @@
 
 #include "fs/source/slurp.h"
 #include "fs/verbs/checking.h"
-#include "layout/json.h"
+#include "layout/base/json.h"
 
 #define META_MAX (UINT64_C(64) << 10) /* bytes */
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "fs/verbs/checking.h"
-#include "layout/describe.h"
-#include "layout/step.h"
-#include "layout/summary.h"
+#include "layout/checkpoint/describe.h"
+#include "layout/checkpoint/summary.h"
+#include "layout/formats/step.h"
 
 /* What is known of one rank. */
 struct rank {

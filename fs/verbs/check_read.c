@@ -9,7 +9,7 @@
 
 #include "fs/base/pool.h"
 #include "fs/verbs/checking.h"
-#include "layout/step.h"
+#include "layout/formats/step.h"
 
 #define WINDOW (UINT64_C(384) << 10) /* bytes read at a time: fits the second-level cache, and is a multiple of 6 and 8 */
 

@@ -8,8 +8,8 @@
 
 #include "fs/model/gather.h"
 #include "fs/verbs/checking.h"
-#include "layout/describe.h"
-#include "layout/view.h"
+#include "layout/checkpoint/describe.h"
+#include "layout/view/view.h"
 
 #define WINDOW (UINT64_C(1) << 20) /* bytes compared at a time */
 

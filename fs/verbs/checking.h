@@ -9,9 +9,9 @@
 #include "fs/base/progress.h"
 #include "fs/model/load.h"
 #include "fs/verbs/findings.h"
-#include "layout/fingerprint.h"
-#include "layout/finite.h"
-#include "layout/replicas.h"
+#include "layout/checkpoint/replicas.h"
+#include "layout/values/finite.h"
+#include "layout/view/fingerprint.h"
 
 struct check {
 	const struct options *options;

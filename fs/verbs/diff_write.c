@@ -5,7 +5,7 @@
 
 #include "fs/base/table.h"
 #include "fs/verbs/diff_write.h"
-#include "layout/describe.h"
+#include "layout/checkpoint/describe.h"
 
 #define DIGITS "%.6g" /* of a number that people read */
 

@@ -4,8 +4,8 @@
 #define FS_DIFF_WRITE_H
 
 #include "fs/base/term.h"
-#include "layout/checkpoint.h"
-#include "layout/difference.h"
+#include "layout/checkpoint/checkpoint.h"
+#include "layout/values/difference.h"
 
 /* One name of either side; NULL where a side has no such tensor. */
 struct diff_pair {

@@ -16,8 +16,8 @@
 #include "fs/options/pattern.h"
 #include "fs/verbs/subject.h"
 #include "fs/verbs/verbs.h"
-#include "layout/describe.h"
-#include "layout/fingerprint.h"
+#include "layout/checkpoint/describe.h"
+#include "layout/view/fingerprint.h"
 
 #define WINDOW (UINT64_C(1) << 20) /* bytes gathered at a time; each thread has so much memory */
 

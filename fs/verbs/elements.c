@@ -4,7 +4,7 @@
 
 #include "fs/options/pattern.h"
 #include "fs/verbs/elements.h"
-#include "layout/describe.h"
+#include "layout/checkpoint/describe.h"
 
 int elements_begin(struct elements *e, const struct model *model, uint64_t room, struct arena *arena, struct error *err)
 {

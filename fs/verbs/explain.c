@@ -13,10 +13,10 @@
 #include "fs/options/suggest.h"
 #include "fs/verbs/subject.h"
 #include "fs/verbs/verbs.h"
-#include "layout/copies.h"
-#include "layout/describe.h"
-#include "layout/values.h"
-#include "layout/weave.h"
+#include "layout/checkpoint/copies.h"
+#include "layout/checkpoint/describe.h"
+#include "layout/names/weave.h"
+#include "layout/values/values.h"
 
 struct explain {
 	const struct model *model;

@@ -20,7 +20,7 @@
 #include "fs/model/gather.h"
 #include "fs/options/options.h"
 #include "fs/verbs/dest.h"
-#include "layout/journal.h"
+#include "layout/view/journal.h"
 
 #define EXPORT_STEP (UINT64_C(1) << 20) /* bytes that a thread gathers at once, so that they stay in its cache until they are written */
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "fs/verbs/findings.h"
-#include "layout/error.h"
+#include "layout/base/error.h"
 
 struct findings findings_new(struct arena *arena)
 {

@@ -8,7 +8,7 @@
 #ifndef FS_FINDINGS_H
 #define FS_FINDINGS_H
 
-#include "layout/text.h"
+#include "layout/base/text.h"
 
 enum findings_kind {
 	FINDINGS_FILE,     /* a file that cannot be opened or understood, or contradicts another */

@@ -6,7 +6,7 @@
 #include "fs/base/term.h"
 #include "fs/verbs/info.h"
 #include "fs/verbs/verbs.h"
-#include "layout/recipe.h"
+#include "layout/names/recipe.h"
 
 #define STEPS_SHOWN 8
 

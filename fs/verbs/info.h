@@ -6,8 +6,8 @@
 #include "fs/base/term.h"
 #include "fs/source/ranks.h"
 #include "fs/verbs/subject.h"
-#include "layout/describe.h"
-#include "layout/summary.h"
+#include "layout/checkpoint/describe.h"
+#include "layout/checkpoint/summary.h"
 
 struct info {
 	const struct options *options;

@@ -5,7 +5,7 @@
 
 #include "fs/base/table.h"
 #include "fs/verbs/info.h"
-#include "layout/weave.h"
+#include "layout/names/weave.h"
 
 #define PARTS_SHOWN 4
 

@@ -7,7 +7,7 @@
 #include "fs/options/pattern.h"
 #include "fs/verbs/subject.h"
 #include "fs/verbs/verbs.h"
-#include "layout/describe.h"
+#include "layout/checkpoint/describe.h"
 
 /* What the listed tensors are together. */
 struct totals {

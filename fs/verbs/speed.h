@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "layout/error.h"
+#include "layout/base/error.h"
 
 enum speed_way {
 	SPEED_DIRECT,   /* O_DIRECT, 1 MiB a read */

@@ -7,7 +7,7 @@
 
 #include "fs/base/table.h"
 #include "fs/verbs/stats_write.h"
-#include "layout/describe.h"
+#include "layout/checkpoint/describe.h"
 
 #define BAR_MAX 48      /* columns of the longest bar */
 #define LINE 80         /* columns where the stream has no width */

@@ -4,9 +4,9 @@
 #define FS_STATS_WRITE_H
 
 #include "fs/base/term.h"
-#include "layout/checkpoint.h"
-#include "layout/histogram.h"
-#include "layout/moments.h"
+#include "layout/checkpoint/checkpoint.h"
+#include "layout/values/histogram.h"
+#include "layout/values/moments.h"
 
 struct stats_write {
 	const struct tensor **tensor; /* [count] */

@@ -3,7 +3,7 @@
  * The yardstick of the benchmarks: a mount with one file whose every read is answered from the same constant megabyte. What FUSE
  * itself costs on a machine is the time that this takes; how much more a mount of gatherfs takes is ours.
  *
- * So that the ratio means this, whatever the kernel sees has to be as in fs/ops.c and fs/serve.c: the capabilities, the
+ * So that the ratio means this, whatever the kernel sees has to be as in fs/serve/ops.c and fs/serve/serve.c: the capabilities, the
  * background requests, the flags of an open file, the timeouts, the mount options and the number of threads. Only the read-ahead
  * is not set here, because the benchmark copies it from the mount that it measures.
  */

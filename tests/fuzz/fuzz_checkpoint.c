@@ -4,7 +4,7 @@
  * of another strategy, and gathered through the plan. Every element must be the one that the reference says; what must be whole must be
  * taken, and what has a hole refused. What is left of the input then damages the files: then only what is promised of any input holds.
  */
-#include "layout/view.h"
+#include "layout/view/view.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/tiny.h"
 #include "tests/prop_gather.h"

@@ -2,8 +2,8 @@
 /* Any bytes as a .ckpt file: what ckpt.h promises of the index of a file that is taken. */
 #include <string.h>
 
-#include "layout/box.h"
-#include "layout/ckpt.h"
+#include "layout/base/box.h"
+#include "layout/formats/ckpt.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_entry(const struct safetensors_entry *e)

@@ -2,7 +2,7 @@
 /* Any bytes as the journal of an export: what is taken of them lies inside the bounds, and written again it says the same. */
 #include <string.h>
 
-#include "layout/journal.h"
+#include "layout/view/journal.h"
 #include "tests/fuzz/fuzz.h"
 
 #define CHUNKS 20

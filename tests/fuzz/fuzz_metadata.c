@@ -2,9 +2,9 @@
 /* Any bytes as a metadata.json: what metadata.h promises of one that is taken. The same bytes are a key of storage_data, and a common.json. */
 #include <string.h>
 
-#include "layout/counters.h"
-#include "layout/metadata.h"
-#include "layout/shard_id.h"
+#include "layout/checkpoint/counters.h"
+#include "layout/checkpoint/metadata.h"
+#include "layout/formats/shard_id.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_tensor(const struct metadata_tensor *t)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "fs/options/options.h"
-#include "layout/utf8.h"
+#include "layout/base/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 #define ARGS 64

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "layout/convert.h"
+#include "layout/names/convert.h"
 #include "tests/fuzz/fuzz.h"
 
 #define MOST 200

@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
-#include "layout/names.h"
-#include "layout/rename.h"
+#include "layout/base/names.h"
+#include "layout/names/rename.h"
 #include "tests/fuzz/fuzz.h"
 
 #define NAMES 8

@@ -2,7 +2,7 @@
 /* Any bytes as a safetensors file: a header that is taken keeps its promises, and is the same after writing and parsing it. */
 #include <string.h>
 
-#include "layout/safetensors.h"
+#include "layout/formats/safetensors.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_header(const struct safetensors *st, uint64_t size)

@@ -2,7 +2,7 @@
 /* Any bytes as a strategy file, of both kinds: one that is taken is the same after writing and parsing it. */
 #include <string.h>
 
-#include "layout/strategy.h"
+#include "layout/formats/strategy.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_layout(const struct strategy *s, const struct layout *l)

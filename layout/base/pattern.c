@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "layout/base/bytes.h"
+#include "layout/base/pattern.h"
+
+#define DIGITS 21 /* of a number of 64 bits, and the NUL */
+
+bool pattern_has(const struct pattern *pattern, uint32_t index)
+{
+	for (uint32_t i = 0; i < pattern->count; i++)
+		if (pattern->index[i] == index)
+			return true;
+	return false;
+}
+
+/* Takes the index that begins at `open` ("{layer}...") into the pattern. *end is behind it. */
+static int take_index(const char *open, const struct names *known, struct arena *arena, struct pattern *p, const char **end,
+		      struct error *err)
+{
+	const char *close = strchr(open, '}');
+	const char *name = close ? arena_strndup(arena, open + 1, (size_t)(close - open - 1)) : "";
+	uint32_t index;
+
+	if (!name)
+		return error_nomem(err);
+	index = names_find(known, name);
+	if (!close || index == NAMES_NONE)
+		return error_set(err, -EINVAL, "\"%s\": expected the name of an index in braces", open);
+	if (pattern_has(p, index))
+		return error_set(err, -EINVAL, "index {%s} comes twice in one name", name);
+	if (p->count == PATTERN_INDEXES)
+		return error_set(err, -EINVAL, "more than %d indexes in one name", PATTERN_INDEXES);
+	p->index[p->count++] = index;
+	*end = close + 1;
+	return 0;
+}
+
+int pattern_parse(const char *word, const struct names *known, struct arena *arena, struct pattern *out, struct error *err)
+{
+	char *text = arena_strndup(arena, word, strlen(word)), *to = text;
+	int code = text ? 0 : error_nomem(err);
+
+	*out = (struct pattern){ .text = text, .tail = text };
+	while (code == 0 && *word) {
+		if (*word == '}')
+			return error_set(err, -EINVAL, "\"%s\": a brace that was not opened", word);
+		*to++ = *word;
+		if (*word++ != '{')
+			continue;
+		*to++ = '}';
+		code = take_index(word - 1, known, arena, out, &word, err);
+		out->tail = to;
+	}
+	if (code == 0)
+		*to = '\0';
+	return code;
+}
+
+/* Reads a number as names have it; NULL when there is none. */
+static const char *read_number(const char *s, uint64_t *out)
+{
+	const char *start = s;
+
+	for (*out = 0; *s >= '0' && *s <= '9'; s++)
+		if (!bytes_mul(*out, 10, out) || !bytes_add(*out, (uint64_t)(*s - '0'), out))
+			return NULL;
+	return s == start || (*start == '0' && s > start + 1) ? NULL : s;
+}
+
+/* Most names differ in what is behind the last number from most patterns: that is looked at first. */
+static bool ends_alike(const struct pattern *pattern, const char *name)
+{
+	size_t len = strlen(name), tail = strlen(pattern->tail);
+
+	return len >= tail && memcmp(name + len - tail, pattern->tail, tail) == 0;
+}
+
+bool pattern_match(const struct pattern *pattern, const char *name, uint64_t *values)
+{
+	uint32_t n = 0;
+
+	if (!ends_alike(pattern, name))
+		return false;
+	for (const char *p = pattern->text; *p; p++) {
+		if (*p == '{') {
+			name = read_number(name, &values[pattern->index[n++]]);
+			if (!name)
+				return false;
+			p++;
+		} else if (*name++ != *p) {
+			return false;
+		}
+	}
+	return *name == '\0';
+}
+
+const char *pattern_format(const struct pattern *pattern, const char *prefix, const uint64_t *values, struct arena *arena)
+{
+	char number[PATTERN_INDEXES][DIGITS];
+	uint64_t size = strlen(prefix) + strlen(pattern->text) + 1;
+	uint32_t n = 0;
+	char *out, *to;
+
+	for (uint32_t i = 0; i < pattern->count; i++)
+		size += (uint64_t)snprintf(number[i], DIGITS, "%" PRIu64, values[pattern->index[i]]) - strlen("{}");
+	out = arena_alloc(arena, size, 1);
+	if (!out)
+		return NULL;
+	to = stpcpy(out, prefix);
+	for (const char *p = pattern->text; *p; p++) {
+		if (*p == '{') {
+			to = stpcpy(to, number[n++]);
+			p++;
+		} else {
+			*to++ = *p;
+		}
+	}
+	*to = '\0';
+	return out;
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "layout/base/natural.h"
+#include "layout/names/convert.h"
+#include "layout/names/fuse.h"
+#include "layout/names/twins.h"
+
+/* Tensors one after the other; each stays where it is, for others are made of it. */
+struct list {
+	const struct tensor **item; /* [count] */
+	uint64_t count, capacity;
+};
+
+/* A woven tensor in the making. */
+struct instance {
+	const struct recipe_line *line;
+	const char *name;
+	const struct tensor **sources; /* [slots], NULL where one has not come yet */
+};
+
+struct convert {
+	const struct figures *figures;
+	const struct checkpoint *ckpt;
+	struct arena *arena;
+	struct naming_form from, to; /* to: MindSpore's side of it is made */
+	struct naming_match *matches; /* [ckpt->count] as what each tensor was recognised in `from` */
+	bool to_hf;
+	struct list hf, out;         /* the tensors by Hugging Face's names; by those that are asked for */
+	struct names keys;           /* of the instances */
+	struct instance *instances;  /* [keys.count] */
+	uint32_t room;               /* of instances */
+	struct convert_done *done;
+	struct error *err;
+};
+
+static int add(struct convert *c, struct list *list, const struct tensor *t)
+{
+	const struct tensor **item = arena_grow(c->arena, list->item, list->count, &list->capacity, sizeof(*item));
+
+	if (!item)
+		return error_nomem(c->err);
+	list->item = item;
+	list->item[list->count++] = t;
+	return 0;
+}
+
+/* A new tensor at the end of a list, or NULL without memory. */
+static struct tensor *append(struct convert *c, struct list *list)
+{
+	struct tensor *t = arena_alloc(c->arena, 1, sizeof(*t));
+
+	return t && add(c, list, t) == 0 ? t : NULL;
+}
+
+/* The same tensor under another name. */
+static int add_clone(struct convert *c, struct list *list, const struct tensor *t, const char *name)
+{
+	struct tensor *clone = name ? append(c, list) : NULL;
+
+	if (!clone)
+		return error_nomem(c->err);
+	*clone = *t;
+	clone->name = name;
+	return 0;
+}
+
+static int leave_out(struct convert *c, const struct tensor *t, const char *why)
+{
+	return pairs_add(&c->done->left_out, t->name, why) < 0 ? error_nomem(c->err) : 0;
+}
+
+/* An index that only Hugging Face's name has must have one value, which its name then takes. */
+static int take_only_values(struct convert *c, const struct recipe_line *line, const struct pattern *hf, uint64_t *values)
+{
+	for (uint32_t i = 0; i < hf->count; i++) {
+		uint32_t w = hf->index[i];
+
+		if (pattern_has(&line->ms, w) || (line->woven && factors_find(&line->shape, w) != FACTORS_NONE))
+			continue;
+		if (c->figures->sizes.value[w] != 1)
+			return error_set(c->err, -EINVAL, "recipe \"%s\", line %llu: {%s} is in one name only, but has %llu values",
+					 c->figures->recipe->family, (unsigned long long)line->number, c->figures->recipe->words.name[w],
+					 (unsigned long long)c->figures->sizes.value[w]);
+		values[w] = c->figures->first[w];
+	}
+	return 0;
+}
+
+/* One tensor of MindSpore's becomes those that it is made of. */
+static int unfuse(struct convert *c, const struct tensor *t, struct naming_found *found)
+{
+	const struct recipe_line *line = found->line;
+	uint64_t slots = line->woven ? fuse_slots(c->figures, line) : 1;
+	int code = 0;
+
+	for (uint64_t i = 0; code == 0 && i < slots; i++) {
+		uint32_t part = line->woven ? fuse_part(c->figures, line, i, found->values) : 0;
+		const char *name;
+		struct tensor *out;
+
+		code = take_only_values(c, line, &line->parts[part].hf, found->values);
+		if (code < 0)
+			break;
+		name = pattern_format(&line->parts[part].hf, found->prefix, found->values, c->arena);
+		if (!line->woven)
+			return add_clone(c, &c->hf, t, name);
+		out = name ? append(c, &c->hf) : NULL;
+		code = out ? fuse_split(c->figures, line, name, i, t, c->arena, out, c->err) : error_nomem(c->err);
+	}
+	return code;
+}
+
+/* To Hugging Face's names, from whatever the checkpoint has. */
+static int to_hf(struct convert *c, uint64_t number)
+{
+	const struct tensor *t = &c->ckpt->tensors[number];
+	struct naming_found found;
+
+	if (c->from.hf)
+		return add(c, &c->hf, t);
+	naming_find_again(c->figures, &c->from, t->name, &c->matches[number], &found);
+	if (c->to_hf && (found.prefix[0] || !found.line))
+		return leave_out(c, t, found.prefix[0] ? "optimizer state, for which Hugging Face has no names" :
+							 "no parameter of the model, so Hugging Face has no name for it");
+	return found.line ? unfuse(c, t, &found) : add(c, &c->out, t);
+}
+
+/* The instance `name` of a line, made when its first source comes. NULL without memory. */
+static struct instance *instance_of(struct convert *c, const char *name, const struct naming_found *found)
+{
+	uint32_t n = names_add(&c->keys, name);
+
+	if (n == NAMES_NONE)
+		return NULL;
+	if (n == c->room) {
+		uint32_t room = n ? n * 2 : 64;
+		struct instance *more = arena_alloc(c->arena, room, sizeof(*more));
+
+		if (!more)
+			return NULL;
+		if (n)
+			memcpy(more, c->instances, n * sizeof(*more));
+		c->instances = more;
+		c->room = room;
+	}
+	if (!c->instances[n].line)
+		c->instances[n] = (struct instance){ .line = found->line, .name = name,
+						     .sources = arena_alloc(c->arena, fuse_slots(c->figures, found->line), sizeof(void *)) };
+	return c->instances[n].sources ? &c->instances[n] : NULL;
+}
+
+/* Two lines that make one tensor, or two tensors that are one part of it. */
+static int twice(struct convert *c, const struct tensor *t, const char *name)
+{
+	return error_set(c->err, -EINVAL, "tensor \"%s\" would come twice: \"%s\" gives it too", name, t->name);
+}
+
+/* A tensor of Hugging Face's that these namings have no place for. An `extra` is none of Hugging Face's. */
+static int leave_out_other(struct convert *c, const struct tensor *t, const struct naming_found *found)
+{
+	const char *why = found->drop ? found->drop->why : "";
+	int code = found->copy ? twins_leave_out(c->figures, found, t, c->ckpt, c->arena, &why, c->err) : 0;
+
+	return code < 0 ? code : leave_out(c, t, why);
+}
+
+/* A tensor of Hugging Face's takes its place in MindSpore's. */
+static int fuse(struct convert *c, const struct tensor *t)
+{
+	struct naming_found found;
+	struct instance *instance;
+	const char *name;
+	uint64_t slot;
+	int code;
+
+	if (c->from.hf) /* then that is the form of `to` */
+		naming_find_again(c->figures, &c->to, t->name, &c->matches[t - c->ckpt->tensors], &found);
+	else if (!naming_find(c->figures, &c->to, t->name, &found))
+		return error_set(c->err, -EINVAL, "tensor \"%s\" matches no line of recipe \"%s\" for %s names", t->name,
+				 c->figures->recipe->family, recipe_naming_name(c->to.naming));
+	if (!found.line)
+		return leave_out_other(c, t, &found);
+	code = take_only_values(c, found.line, &found.line->parts[found.part].hf, found.values);
+	if (code < 0)
+		return code;
+	name = pattern_format(&found.line->ms, found.prefix, found.values, c->arena);
+	if (!found.line->woven)
+		return add_clone(c, &c->out, t, name);
+	instance = name ? instance_of(c, name, &found) : NULL;
+	if (!instance)
+		return error_nomem(c->err);
+	slot = fuse_slot(c->figures, found.line, found.part, found.values);
+	if (instance->line != found.line || instance->sources[slot])
+		return twice(c, t, name);
+	instance->sources[slot] = t;
+	return 0;
+}
+
+/* An instance has one source at least: the others have its numbers. */
+static int missing(struct convert *c, struct instance *in, uint64_t slot)
+{
+	struct naming_found found;
+	const struct tensor *const *other = in->sources;
+	const char *name;
+	uint32_t part;
+	int code;
+
+	while (!*other)
+		other++;
+	naming_find(c->figures, &c->to, (*other)->name, &found);
+	part = fuse_part(c->figures, in->line, slot, found.values);
+	if ((code = take_only_values(c, in->line, &in->line->parts[part].hf, found.values)) < 0)
+		return code;
+	name = pattern_format(&in->line->parts[part].hf, found.prefix, found.values, c->arena);
+	return name ? error_set(c->err, -EINVAL, "tensor \"%s\" is missing: \"%s\" is made of it", name, in->name) : error_nomem(c->err);
+}
+
+static int finish_instance(struct convert *c, struct instance *in)
+{
+	uint64_t slots = fuse_slots(c->figures, in->line);
+	struct tensor *out;
+
+	for (uint64_t i = 0; i < slots; i++)
+		if (!in->sources[i])
+			return missing(c, in, i);
+	for (uint64_t i = 0; i < slots; i++)
+		if (in->sources[i]->weave)
+			return error_set(c->err, -EINVAL, "tensor \"%s\" would be made of \"%s\", itself a part of the fused \"%s\": take "
+					 "these apart with names=hf, and mount that mount with names=%s", in->name, in->sources[i]->name,
+					 in->sources[i]->weave->parts[0].source->name, recipe_naming_name(c->to.naming));
+	out = append(c, &c->out);
+	return out ? fuse_make(c->figures, in->line, in->name, in->sources, c->arena, out, c->err) : error_nomem(c->err);
+}
+
+/* What Hugging Face has twice: the same bytes under their second name. */
+static int add_copies(struct convert *c)
+{
+	struct pairs copies;
+	uint64_t count = c->hf.count;
+	int code = twins_list(c->figures, &c->from, c->arena, &copies, c->err);
+
+	for (uint64_t i = 0; code == 0 && i < copies.names.count; i++) {
+		const char *of = copies.pair[i].value;
+		uint64_t k = 0;
+
+		while (k < count && strcmp(c->hf.item[k]->name, of) != 0)
+			k++;
+		code = k < count ? add_clone(c, &c->hf, c->hf.item[k], copies.pair[i].key)
+				 : error_set(c->err, -EINVAL, "tensor \"%s\" is missing: \"%s\" is a copy of it", of, copies.pair[i].key);
+	}
+	return code;
+}
+
+static int make_lists(struct convert *c)
+{
+	int code = 0;
+
+	for (uint64_t i = 0; code == 0 && i < c->ckpt->count; i++)
+		code = to_hf(c, i);
+	if (code == 0 && c->to_hf)
+		code = add_copies(c);
+	if (code < 0 || c->to_hf) {
+		c->out = c->hf;
+		return code;
+	}
+	for (uint64_t i = 0; code == 0 && i < c->hf.count; i++)
+		code = fuse(c, c->hf.item[i]);
+	for (uint32_t i = 0; code == 0 && i < c->keys.count; i++)
+		code = finish_instance(c, &c->instances[i]);
+	return code;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return natural_compare(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
+}
+
+/* The list as the checkpoint's tensors: sorted, every name once. */
+static int take_tensors(struct convert *c, struct tensor **out)
+{
+	struct tensor *t = arena_alloc(c->arena, c->out.count, sizeof(*t));
+
+	if (!t)
+		return error_nomem(c->err);
+	for (uint64_t i = 0; i < c->out.count; i++)
+		t[i] = *c->out.item[i];
+	qsort(t, c->out.count, sizeof(*t), by_name);
+	for (uint64_t i = 1; i < c->out.count; i++)
+		if (strcmp(t[i - 1].name, t[i].name) == 0)
+			return error_set(c->err, -EINVAL, "two tensors would have the name \"%s\"", t[i].name);
+	for (uint64_t i = 0; i < c->ckpt->outside_count; i++)
+		if (checkpoint_find(t, c->out.count, c->ckpt->outside[i].name))
+			return error_set(c->err, -EINVAL, "a tensor would get the name \"%s\", which a parameter outside the strategy has",
+					 c->ckpt->outside[i].name);
+	*out = t;
+	return 0;
+}
+
+/* Metadata keys that are tensors' names mark those tensors: they change with them, and what is fused cannot be marked. */
+static int rename_meta(struct convert *c, struct pair **out)
+{
+	struct pair *meta = arena_alloc(c->arena, c->ckpt->meta_count, sizeof(*meta));
+
+	if (!meta)
+		return error_nomem(c->err);
+	for (uint64_t i = 0; i < c->ckpt->meta_count; i++) {
+		const struct tensor *t = checkpoint_find(c->ckpt->tensors, c->ckpt->count, c->ckpt->meta[i].key);
+		uint64_t same = 0;
+
+		meta[i] = c->ckpt->meta[i];
+		for (uint64_t k = 0; t && k < c->out.count; k++)
+			if (c->out.item[k]->pieces == t->pieces) {
+				meta[i].key = c->out.item[k]->name;
+				same++;
+			}
+		if (t && same != 1)
+			return error_set(c->err, -EINVAL, "tensor \"%s\" is marked \"%s\" in the metadata, and cannot become %s", t->name,
+					 meta[i].value, same ? "two" : "another");
+	}
+	*out = meta;
+	return 0;
+}
+
+/* MindSpore's readers know no type of 8-bit floats, and refuse a file that has one. */
+static int refuse_f8(const struct checkpoint *ckpt, struct error *err)
+{
+	for (uint64_t i = 0; i < ckpt->count; i++)
+		if (strncmp(dtype_name(ckpt->tensors[i].dtype), "F8", 2) == 0)
+			return error_set(err, -EINVAL, "tensor \"%s\" is %s, which MindSpore cannot read, and no type is converted: use a "
+					 "BF16 copy of the model", ckpt->tensors[i].name, dtype_name(ckpt->tensors[i].dtype));
+	return 0;
+}
+
+static int note_left_out(struct checkpoint *ckpt, const struct pairs *left, struct arena *arena, struct error *err)
+{
+	uint64_t count = ckpt->note_count + left->names.count;
+	struct pair *notes = arena_alloc(arena, count, sizeof(*notes));
+
+	if (!notes)
+		return error_nomem(err);
+	for (uint64_t i = 0; i < count; i++)
+		notes[i] = i < ckpt->note_count ? ckpt->notes[i] : left->pair[i - ckpt->note_count];
+	ckpt->notes = notes;
+	ckpt->note_count = count;
+	return 0;
+}
+
+/* True when the checkpoint has the names already that are asked for. */
+static bool is_there(const struct convert *c)
+{
+	return c->to_hf ? c->from.hf : !c->from.hf && c->from.naming == c->to.naming && c->from.flags == c->to.flags;
+}
+
+static int rebuild(struct convert *c, struct checkpoint *ckpt)
+{
+	struct tensor *tensors = NULL;
+	struct pair *meta = NULL;
+	int code = make_lists(c);
+
+	if (code == 0)
+		code = take_tensors(c, &tensors);
+	if (code == 0)
+		code = rename_meta(c, &meta);
+	if (code == 0)
+		code = note_left_out(ckpt, &c->done->left_out, c->arena, c->err);
+	if (code < 0)
+		return code;
+	ckpt->tensors = tensors;
+	ckpt->count = c->out.count;
+	ckpt->meta = meta;
+	return 0;
+}
+
+int convert_checkpoint(struct checkpoint *ckpt, const struct convert_options *options, struct arena *arena, struct convert_done *done,
+		       struct error *err)
+{
+	const struct figures *f = options->figures;
+	struct convert c = { .figures = f, .ckpt = ckpt, .arena = arena,
+			     .to_hf = options->to == RECIPE_HF,
+			     .to = { options->to, f->flags, true },
+			     .keys = names_new(arena),
+			     .matches = arena_alloc(arena, ckpt->count, sizeof(*c.matches)),
+			     .done = done,
+			     .err = err };
+	int code = c.to_hf ? 0 : refuse_f8(ckpt, err);
+
+	*done = (struct convert_done){ .left_out = pairs_new(arena) };
+	if (code == 0 && !c.matches)
+		code = error_nomem(err);
+	if (code == 0)
+		code = naming_recognise(f, ckpt->tensors, ckpt->count, options->to, c.matches, &c.from, err);
+	if (code == 0)
+		code = naming_complete(f, &c.from, ckpt->tensors, ckpt->count, c.matches, err);
+	done->from = c.from;
+	return code < 0 || is_there(&c) ? code : rebuild(&c, ckpt);
+}
