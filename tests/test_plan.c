@@ -151,7 +151,7 @@ static void draw_tensor(struct world *w, struct drawn *d)
 			bool between = cuts_between_bytes(d->shape, grid->cuts, axes, bits);
 
 			if (product(d->shape, axes) * bits % 8 == 0)
-				cr_assert_eq(checkpoint_whole_bytes(grid, d->shape, d->t.dtype), between, "seed %llx", (unsigned long long)w->seed);
+				cr_assert_eq(box_whole_bytes(grid, d->shape, dtype_bits(d->t.dtype)), between, "seed %llx", (unsigned long long)w->seed);
 			fits = between;
 		}
 	} while (!fits);

@@ -18,3 +18,14 @@ void box_of_block(const struct grid *grid, const uint64_t *shape, uint32_t block
 		block /= grid->cuts[a];
 	}
 }
+
+/* Only the innermost axis that is cut matters; `bits` becomes those of one part on axis a, as far as they count. */
+bool box_whole_bytes(const struct grid *grid, const uint64_t *shape, uint64_t bits)
+{
+	for (uint32_t a = grid->axes; a-- > 0;) {
+		if (grid->cuts[a] > 1)
+			return shape[a] / grid->cuts[a] % 8 * (bits % 8) % 8 == 0;
+		bits = bits % 8 * (shape[a] % 8);
+	}
+	return true;
+}

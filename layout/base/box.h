@@ -11,6 +11,7 @@
 #ifndef LAYOUT_BOX_H
 #define LAYOUT_BOX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define BOX_AXES 32 /* as many as numpy 1.x knows; MindSpore has at most 8 */
@@ -31,5 +32,8 @@ struct grid box_uncut(uint32_t axes);
 
 /* Block `block` of `grid` over a tensor of `shape` [grid->axes] elements. */
 void box_of_block(const struct grid *grid, const uint64_t *shape, uint32_t block, struct box *out);
+
+/* True when every cut of `grid` through a tensor of `shape`, whose elements have `bits` bits each, falls between bytes. */
+bool box_whole_bytes(const struct grid *grid, const uint64_t *shape, uint64_t bits);
 
 #endif

@@ -219,18 +219,6 @@ int checkpoint_finish(struct checkpoint_builder *builder, struct checkpoint **ou
 	return code;
 }
 
-bool checkpoint_whole_bytes(const struct grid *grid, const uint64_t *shape, enum dtype dtype)
-{
-	uint64_t bits = dtype_bits(dtype); /* of one part on axis a: only the innermost cut axis matters */
-
-	for (uint32_t a = grid->axes; a-- > 0;) {
-		if (grid->cuts[a] > 1)
-			return shape[a] / grid->cuts[a] % 8 * (bits % 8) % 8 == 0;
-		bits = bits % 8 * (shape[a] % 8);
-	}
-	return true;
-}
-
 uint32_t checkpoint_block(const struct checkpoint_holding *holding, uint32_t rank)
 {
 	return holding->layout ? sharding_block(holding->layout, rank % holding->layout->devices) : 0;

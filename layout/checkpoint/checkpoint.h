@@ -127,9 +127,6 @@ int checkpoint_finish(struct checkpoint_builder *builder, struct checkpoint **ou
 
 void checkpoint_abandon(struct checkpoint_builder *builder);
 
-/* True when every cut of `grid` through a tensor of `shape` falls between bytes; only types under 8 bits can fail. */
-bool checkpoint_whole_bytes(const struct grid *grid, const uint64_t *shape, enum dtype dtype);
-
 /* The block that `rank` has of what a holding holds. */
 uint32_t checkpoint_block(const struct checkpoint_holding *holding, uint32_t rank);
 

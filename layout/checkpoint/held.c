@@ -173,7 +173,7 @@ int held_tensor(const struct held *h, const struct layout *layout, struct arena 
 	for (uint32_t a = 0; a < h->axes; a++)
 		if (!bytes_mul(elements, full[a], &elements))
 			return error_set(err, -EINVAL, "tensor \"%s\": shape %s overflows", h->name, held_shape_text(text, full, h->axes));
-	if (!dtype_bytes(h->dtype, elements, &out->bytes) || !checkpoint_whole_bytes(&out->grid, full, h->dtype))
+	if (!dtype_bytes(h->dtype, elements, &out->bytes) || !box_whole_bytes(&out->grid, full, dtype_bits(h->dtype)))
 		return error_set(err, -EINVAL, "tensor \"%s\": %s %s is cut inside a byte", h->name, dtype_name(h->dtype),
 				 held_shape_text(text, full, h->axes));
 	return 0;

@@ -46,7 +46,7 @@ static int check_fit(const struct match *m, struct error *err)
 
 	if (sharding_slice(layout, t->shape, t->axes, slice, err) < 0)
 		return error_prefix(err, -EINVAL, "target strategy: tensor \"%s\"", t->name);
-	if (!checkpoint_whole_bytes(&layout->grid, t->shape, t->dtype))
+	if (!box_whole_bytes(&layout->grid, t->shape, dtype_bits(t->dtype)))
 		return error_set(err, -EINVAL, "target strategy: tensor \"%s\" of %s would be cut inside a byte", t->name, dtype_name(t->dtype));
 	return 0;
 }
