@@ -72,7 +72,7 @@ def oracle(build):
 
 
 def mount(build):
-    return [Job("mount", os.path.basename(p), python(p), 120, {"GATHERFS": f"{build}/gatherfs"}) for p in sorted(glob.glob("tests/mount/test_*.py"))]
+    return [Job("mount", os.path.basename(p), python(p), 240, {"GATHERFS": f"{build}/gatherfs"}) for p in sorted(glob.glob("tests/mount/test_*.py"))]
 
 
 def soak(build):

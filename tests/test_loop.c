@@ -108,8 +108,8 @@ static void *release(void *arg)
 {
 	while (taken < *(unsigned *)arg)
 		usleep(1000);
+	ending = 0; /* first: who is released finds the end */
 	released = true;
-	ending = 0;
 	return NULL;
 }
 

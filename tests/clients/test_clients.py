@@ -24,7 +24,7 @@ def script(tmp, name, *args, workers=0):
     os.makedirs(f"{where}/local")
     command = [sys.executable, f"{HERE}/{name}.py", *args]
     if workers:
-        port = 20000 + os.getpid() % 20000
+        port = 20000 + os.getpid() % 12000
         msrun = [os.path.join(os.path.dirname(sys.executable), "msrun"), f"--worker_num={workers}", f"--local_worker_num={workers}", f"--master_port={port}", "--join=True"]
         command = msrun + command[1:]
     env = {**os.environ, "GLOG_v": "3", "LOCAL_DEFAULT_PATH": f"{where}/local",

@@ -2,6 +2,7 @@
 """What the mount tests share. A test is a function test_*(tmp) with an empty folder of its own, and returns None, or a
 remark on what it could not try here; main() runs all of a file."""
 import atexit
+import contextlib
 import errno
 import inspect
 import os
@@ -49,17 +50,18 @@ def mounted(point):
 def unmount(point):
     """Unmounts, and waits until the daemon is gone too: its sanitizer report must be there when the test ends."""
     pids = daemons(point)
-    for _ in range(100):
+    for _ in range(100 * SLOW):
         if subprocess.run(["fusermount3", "-u", point], stderr=subprocess.DEVNULL).returncode == 0:
             break
         time.sleep(0.05)
     else:
         subprocess.run(["fusermount3", "-u", "-z", point], stderr=subprocess.DEVNULL)
-        raise AssertionError(f"{point}: still busy after five seconds")
+        raise AssertionError(f"{point}: still busy after {5 * SLOW} seconds")
     wait_for(lambda: not any(runs(p) for p in pids), "the daemon to end after its mount")
 
 
-def wait_for(condition, what, seconds=10):
+def wait_for(condition, what, seconds=30):
+    """Waits for what comes at once, as a rule: the end of patience is for a machine that stands still."""
     end = time.time() + seconds * SLOW
     while not condition():
         need(time.time() < end, f"waited in vain for {what}")
@@ -86,6 +88,24 @@ def daemons(point):
             continue
         if args[0].endswith(b"gatherfs") and point.encode() in args and runs(pid):
             out.append(int(pid))
+    return out
+
+
+def links(pid):
+    """What the descriptors of a process lead to, but those that are closed meanwhile."""
+    out = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            out.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return out
+
+
+def tasks(pid, name):
+    """The text of this file of /proc of each thread of a process, but of those that end meanwhile."""
+    out = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            out.append(read(f"/proc/{pid}/task/{task}/{name}").decode(errors="replace"))
     return out
 
 

@@ -14,9 +14,13 @@ WAYS = ["direct", "direct, two threads", "buffered, cold", "buffered, warm", "ma
 
 
 def bench(*args):
-    code, out, err = lib.gatherfs("bench", "--json", *args)
-    lib.equal((code, err), (0, ""), "bench")
-    return json.loads(out)
+    for _ in range(10):
+        code, out, err = lib.gatherfs("bench", "--json", *args)
+        lib.equal((code, err), (0, ""), "bench")
+        got = json.loads(out)
+        if all(w["seconds"] < 1 for w in got["ways"][:5]):  # else the machine stood still until the time was up
+            break
+    return got
 
 
 def check(got, path):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 
 from mount import lib
 from ref import sharded
@@ -97,7 +98,8 @@ BOUNDS = (
 
 
 # A thread that begins or ends meanwhile, or is woken.
-THREADS = {"futex", "clone", "clone3", "mmap", "munmap", "mprotect", "madvise", "rseq", "set_robust_list", "prctl", "rt_sigprocmask", "exit"}
+THREADS = {"futex", "clone", "clone3", "mmap", "munmap", "mprotect", "madvise", "rseq", "set_robust_list", "prctl", "rt_sigprocmask", "exit",
+           "rt_sigtimedwait", "restart_syscall"}
 
 
 def test_calls_for_each_mebibyte(tmp):
@@ -189,12 +191,13 @@ def test_threads(tmp):
             readers = [threading.Thread(target=read_directly, args=(f"{root}/{PART}", 6)) for _ in range(24)]
             for reader in readers:
                 reader.start()
-            pid, seen = lib.daemons(root)[0], 0
+            pid, seen, began = lib.daemons(root)[0], 0, time.time()
             while any(reader.is_alive() for reader in readers):
                 seen = max(seen, len(os.listdir(f"/proc/{pid}/task")))
+            spare = int(time.time() - began)  # one more is started each second in which nothing is answered
             for reader in readers:
                 reader.join()
-            lib.need(2 <= seen <= most + 4, f"{seen} threads with max_threads={most}")  # who waits for the end, reads ahead, follows
+            lib.need(2 <= seen <= most + 4 + spare, f"{seen} threads with max_threads={most}")  # who waits for the end, reads ahead, follows
 
 
 if __name__ == "__main__":

@@ -55,8 +55,7 @@ def path_of(source, rank):
 def open_files(point):
     """How many files of SOURCE the daemon has open."""
     (pid,) = lib.daemons(point)
-    links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-    return sum("/rank_" in link for link in links)
+    return sum("/rank_" in link for link in lib.links(pid))
 
 
 def same(root, m):

@@ -68,6 +68,7 @@ def test_mappings(tmp):
     source, remark = saved(model, tmp), None
     for options in ([], *WAYS):
         with lib.Mount(source, *options) as root:
+            lib.wait_for(lambda: b"shared mappings: not known" not in lib.read(f"{root}/.gatherfs/status"), "the mount to try a mapping")
             path, want, said = f"{root}/{PART}", whole_file(f"{root}/{PART}", model), status(root)
             lib.equal([said["direct_io"], said["trust_sources"]], ["direct_io" in options, "trust_sources" in options], "in the status")
             lib.need(mapped(path, mmap.MAP_PRIVATE) == want, f"{options}: mapped privately")

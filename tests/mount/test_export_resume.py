@@ -101,7 +101,7 @@ def test_two_at_once(tmp):
             lib.refused("export", source, dest, parts=["another export"])
     finally:
         first.send_signal(signal.SIGCONT)
-    first.communicate(timeout=60)
+    first.communicate(timeout=60 * lib.SLOW)
     lib.equal(first.returncode, 0, "exit code")
     lib.same_tensors(lib.tensors_of(dest), whole)
 
@@ -131,6 +131,21 @@ def test_full_disk_is_refused_early(tmp):
         lib.equal(os.listdir(disk), [], "what a refused export left")
 
 
+def stopped(source, dest, *args):
+    """An export that has written a part of its chunks, and is stopped."""
+    for _ in range(20):
+        process = start(source, dest, *args)
+        while process.poll() is None and known_chunks(dest) < 2:
+            pass
+        process.send_signal(signal.SIGSTOP)
+        if process.poll() is None and known_chunks(dest) <= 4:
+            return process
+        process.kill()
+        process.communicate()
+        shutil.rmtree(dest)
+    raise AssertionError("twenty exports were too fast to be stopped")
+
+
 def test_disk_fills_up(tmp):
     """Somebody else takes the room meanwhile: one message, and it goes on when there is room again."""
     whole, source = large(tmp, 64)
@@ -138,10 +153,7 @@ def test_disk_fills_up(tmp):
         if not disk:
             return "no right to mount a tmpfs"
         dest = f"{disk}/out"
-        process = start(source, dest, "-o", "part_size=20M,max_threads=1")
-        while process.poll() is None and known_chunks(dest) < 2:
-            pass
-        process.send_signal(signal.SIGSTOP)
+        process = stopped(source, dest, "-o", "part_size=20M,max_threads=1")
         with open(f"{disk}/other", "wb") as f:
             try:
                 while True:
@@ -150,7 +162,7 @@ def test_disk_fills_up(tmp):
             except OSError:
                 pass
         process.send_signal(signal.SIGCONT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=60 * lib.SLOW)
         lib.equal(process.returncode, 1, f"exit code, it said {out}{err}")
         lib.need(err.count("\n") == 1 and "No space left" in err and "the same command" in err, f"said {err!r}")
         lib.need(finals(dest) == [] and known_chunks(dest) >= 2, f"{os.listdir(dest)}")

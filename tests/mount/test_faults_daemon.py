@@ -118,7 +118,7 @@ def test_a_signal_while_it_mounts(tmp):
             process.wait(0.0008 * i * lib.SLOW)
         except subprocess.TimeoutExpired:
             process.send_signal(random.choice((signal.SIGINT, signal.SIGTERM)))
-        process.wait(20)
+        process.wait(20 * lib.SLOW)
         for _ in range(200):  # the daemon may be on its way
             if not lib.daemons(point) or lib.mounted(point):
                 break
@@ -190,7 +190,7 @@ def test_killed_and_unmounted(tmp):
 def stop(pid):
     """A signal takes a moment to reach each thread."""
     def stopped():
-        return all(" T " in lib.read(f"/proc/{pid}/task/{task}/stat").decode(errors="replace") for task in os.listdir(f"/proc/{pid}/task"))
+        return all(" T " in text for text in lib.tasks(pid, "stat"))
     os.kill(pid, signal.SIGSTOP)
     lib.wait_for(stopped, "the daemon to stop")
 
@@ -221,13 +221,16 @@ def test_killed_while_it_is_asked(tmp):
     """A mount whose daemon dies before it has said whether it is there is a dead one."""
     _, source = saved(tmp, rows=16)
     point = tempfile.mkdtemp(prefix="mnt-", dir=tmp)
-    lib.equal(lib.gatherfs("mount", "-q", source, point)[0], 0, "mount")
-    pid, = lib.daemons(point)
-    stop(pid)
-    second = subprocess.Popen([lib.PROGRAM, "mount", source, point], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    lib.wait_for(lambda: asks(second.pid), "the second mount to ask the first")
-    os.kill(pid, signal.SIGKILL)
-    _, said = second.communicate(timeout=20 * lib.SLOW)
+    for _ in range(5):
+        lib.equal(lib.gatherfs("mount", "-q", source, point)[0], 0, "mount")
+        pid, = lib.daemons(point)
+        stop(pid)
+        second = subprocess.Popen([lib.PROGRAM, "mount", source, point], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        lib.wait_for(lambda: asks(second.pid), "the second mount to ask the first")
+        os.kill(pid, signal.SIGKILL)
+        _, said = second.communicate(timeout=20 * lib.SLOW)
+        if "does not answer" not in said:  # it does not ask for ever
+            break
     lib.need(second.returncode == 0 and "cleared" in said, f"exit code {second.returncode}, it said {said}")
     lib.equal(lib.gatherfs("umount", point), (0, "", ""), "umount")
 
@@ -276,7 +279,7 @@ def test_readers_fork_and_exec(tmp):
 def test_readers_are_killed(tmp):
     """In the middle of whatever they do: nothing of theirs stays with the daemon."""
     model, source = saved(tmp)
-    with Served(source) as mount:
+    with Served(source, "header_cache=off") as mount:  # whose file is open for a moment
         path, want = image(mount.root, model)
         Crowd(path, want).wait(0)
         before = len(os.listdir(f"/proc/{mount.pid}/fd"))

@@ -149,7 +149,7 @@ def test_more_hang_than_threads(tmp):
     m, views = saved(tmp)
     with faulty.Storage(f"{tmp}/disk", "attr_timeout=0") as storage:
         storage.tell(direct=1)
-        with Served(f"{storage.point}/checkpoint", f"strategy={storage.point}/strategy", "max_threads=2", *views[0]) as mount:
+        with Served(f"{storage.point}/checkpoint", f"strategy={storage.point}/strategy", "max_threads=2", "cache_budget=off", *views[0]) as mount:
             whole, = wholes(m, mount, ())
             storage.tell(only=f"rank_{VICTIM}/", hang=1)
             spoilt = [at for at in range(0, len(whole.want) - 4096, 4096) if whole.is_spoilt(at, 1)][:5]

@@ -71,6 +71,7 @@ def starve(tmp, field, kind, more):
     model, source = saved(tmp)
     with Served(source) as mount:
         whole, = readers.wholes(mount.root, model, 0)
+        lib.wait_for(lambda: mount.status()["readahead"], "all its threads to begin")
         threads = threads_of(mount)
         resource.prlimit(mount.pid, kind, (size_of(mount.pid, field) + more, resource.RLIM_INFINITY))
         try:
@@ -164,7 +165,7 @@ def test_no_descriptors_for_a_new_step(tmp):
             lib.same_tensors(lib.tensors_of(f"{mount.root}/1_1"), training.model(1).whole(), "the step that was there")
             time.sleep(0.02)
         resource.prlimit(mount.pid, resource.RLIMIT_NOFILE, limit)
-        lib.wait_for(lambda: os.path.exists(f"{mount.root}/1_2"), "the second step", seconds=20)
+        lib.wait_for(lambda: os.path.exists(f"{mount.root}/1_2"), "the second step")
         lib.same_tensors(lib.tensors_of(f"{mount.root}/1_2"), training.model(2).whole(), "the second step")
         lib.same_tensors(lib.tensors_of(f"{mount.root}/1_1"), training.model(1).whole(), "the first step")
         mount.lives()

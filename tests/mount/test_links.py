@@ -159,7 +159,10 @@ def test_a_later_step(tmp):
     name = training.name(2, 2)
     with lib.Mount(source, "steps=all", "allow_other") as root:
         lib.wait_for(lambda: os.path.isdir(f"{root}/1_2"), "step 2")
-        out(tmp, f"{source}/rank_2/{name}")  # the same file, elsewhere, which is open already
+        os.mkdir(f"{tmp}/elsewhere")
+        os.link(f"{source}/rank_2/{name}", f"{tmp}/elsewhere/{name}")
+        os.symlink(f"{tmp}/elsewhere/{name}", f"{tmp}/link")
+        os.rename(f"{tmp}/link", f"{source}/rank_2/{name}")  # the same file, elsewhere, which is open already
         lib.same_tensors(lib.tensors_of(f"{root}/1_2"), training.model(2).whole())
         shutil.copyfile(f"{source}/rank_2/{name}", f"{tmp}/elsewhere/copy")
         os.replace(f"{tmp}/elsewhere/copy", f"{tmp}/elsewhere/{name}")

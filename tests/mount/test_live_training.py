@@ -62,7 +62,8 @@ def reader_main(root, stop, how):
 
 
 def train(source, ranks, first, last, keep, pause):
-    return [subprocess.Popen([sys.executable, training.__file__, source, *map(str, (rank, first, last, keep, pause))]) for rank in ranks]
+    """Processes that save step after step, one each `pause` seconds."""
+    return [subprocess.Popen([sys.executable, training.__file__, source, *map(str, (rank, first, last, keep, pause, time.time()))]) for rank in ranks]
 
 
 def test_training(tmp):
@@ -119,7 +120,7 @@ def test_nothing_grows(tmp):
                 lib.wait_for(lambda: status(root)["retired"] == 0 and len(steps_of(root)) == 3, "deleted steps to be freed")
                 size[step] = descriptors(pid), memory(pid)
         lib.equal(size[53][0], size[13][0], "descriptors")
-        links = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
+        links = lib.links(pid)
         lib.equal([p for p in links if p.startswith(source) and p.endswith("(deleted)")], [], "deleted files that are still open")
         lib.need(lib.SLOW > 1 or size[53][1] < size[13][1] + 1024, f"memory grew from {size[13][1]} to {size[53][1]} KiB")
     return f"memory {size[13][1]} KiB after 10 steps, {size[53][1]} KiB after 50"

@@ -166,7 +166,7 @@ def test_ignored_signals_end_a_daemon(tmp):
     source, point = saved(tmp), tempfile.mkdtemp(prefix="mnt-")
     for sig in (signal.SIGINT, signal.SIGHUP):
         subprocess.run(["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh", lib.PROGRAM, "mount", source, point], check=True,
-                       stdout=subprocess.DEVNULL, timeout=30)
+                       stdout=subprocess.DEVNULL, timeout=30 * lib.SLOW)
         pid, = lib.daemons(point)
         os.kill(pid, sig)
         lib.wait_for(lambda: not lib.mounted(point) and not os.path.exists(f"/proc/{pid}"), f"{sig} to end the mount")

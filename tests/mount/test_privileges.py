@@ -19,8 +19,7 @@ def saved(tmp):
 
 def threads(pid):
     """The fields of /proc/PID/status of each thread."""
-    return [dict(line.split(":\t", 1) for line in lib.read(f"/proc/{pid}/task/{task}/status").decode().splitlines() if ":\t" in line)
-            for task in os.listdir(f"/proc/{pid}/task")]
+    return [dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line) for text in lib.tasks(pid, "status")]
 
 
 def test_root_drops_privileges(tmp):
@@ -74,7 +73,7 @@ def test_nothing_is_inherited(tmp):
             lib.equal(process.wait(20 * lib.SLOW), 0, "exit code")
         lib.wait_for(lambda: lib.mounted(point) and os.listdir(point), "the mount")
         pid, = lib.daemons(point)
-        held = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        held = lib.links(pid)
         lib.need(any(path.startswith(source) for path in held) and f"{tmp}/secret" not in held, f"held open: {held}")
         lib.unmount(point)
         lib.equal(process.wait(10 * lib.SLOW), 0, "exit code")
@@ -105,7 +104,7 @@ for how in TERM INT HUP verb; do
 	as_user "$GATHERFS" mount "$TMP/checkpoint" "$TMP/own/mnt" >/dev/null
 	as_user cat "$TMP/own/mnt/param_name_map.json" >/dev/null
 	pid=$(pgrep -f "gatherfs mount $TMP/checkpoint $TMP/own/mnt")
-	grep -h NoNewPrivs /proc/$pid/task/*/status | sort -u
+	grep -hs NoNewPrivs /proc/$pid/task/*/status | sort -u
 	if [ $how = verb ]; then as_user "$GATHERFS" umount "$TMP/own/mnt"; else kill -$how $pid; fi
 	n=0
 	while [ -e /proc/$pid ] && [ $n -lt 200 ]; do n=$((n + 1)); sleep 0.05; done
