@@ -71,21 +71,22 @@ static const char *read_number(const char *s, uint64_t *out)
 	return s == start || (*start == '0' && s > start + 1) ? NULL : s;
 }
 
-/* Most names differ in what is behind the last number from most patterns: that is looked at first. */
-static bool ends_alike(const struct pattern *pattern, const char *name)
+/* Most names differ in what is behind the last number from most patterns: that is looked at first. NULL, or where in the name it is. */
+static const char *find_tail(const struct pattern *pattern, const char *name)
 {
 	size_t len = strlen(name), tail = strlen(pattern->tail);
 
-	return len >= tail && memcmp(name + len - tail, pattern->tail, tail) == 0;
+	return len >= tail && memcmp(name + len - tail, pattern->tail, tail) == 0 ? name + len - tail : NULL;
 }
 
 bool pattern_match(const struct pattern *pattern, const char *name, uint64_t *values)
 {
+	const char *tail = find_tail(pattern, name);
 	uint32_t n = 0;
 
-	if (!ends_alike(pattern, name))
+	if (!tail)
 		return false;
-	for (const char *p = pattern->text; *p; p++) {
+	for (const char *p = pattern->text; p < pattern->tail; p++) {
 		if (*p == '{') {
 			name = read_number(name, &values[pattern->index[n++]]);
 			if (!name)
@@ -95,7 +96,7 @@ bool pattern_match(const struct pattern *pattern, const char *name, uint64_t *va
 			return false;
 		}
 	}
-	return *name == '\0';
+	return name == tail;
 }
 
 const char *pattern_format(const struct pattern *pattern, const char *prefix, const uint64_t *values, struct arena *arena)
@@ -111,7 +112,7 @@ const char *pattern_format(const struct pattern *pattern, const char *prefix, co
 	if (!out)
 		return NULL;
 	to = stpcpy(out, prefix);
-	for (const char *p = pattern->text; *p; p++) {
+	for (const char *p = pattern->text; p < pattern->tail; p++) {
 		if (*p == '{') {
 			to = stpcpy(to, number[n++]);
 			p++;
@@ -119,6 +120,6 @@ const char *pattern_format(const struct pattern *pattern, const char *prefix, co
 			*to++ = *p;
 		}
 	}
-	*to = '\0';
+	memcpy(to, pattern->tail, strlen(pattern->tail) + 1);
 	return out;
 }

@@ -43,10 +43,8 @@ static bool find_line(const struct figures *f, const struct naming_form *form, c
 	for (uint32_t i = 0; i < r->line_count; i++) {
 		const struct recipe_line *line = &r->lines[i];
 
-		if (!holds(f, form, line))
-			continue;
 		for (out->part = 0; out->part < (form->hf ? line->count : 1); out->part++)
-			if (matches(f, form->hf ? &line->parts[out->part].hf : &line->ms, name, out->values)) {
+			if (matches(f, form->hf ? &line->parts[out->part].hf : &line->ms, name, out->values) && holds(f, form, line)) {
 				out->line = line;
 				return true;
 			}
