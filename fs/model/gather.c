@@ -224,14 +224,14 @@ static int flush_staged(struct gather *g)
 	return rc;
 }
 
-/* The last span of a source in this batch, if [lo, ...) may go into it; else a number past the end. */
+/* The span of this batch that [lo, ...) of a source may go into; else a number past the end. Interleaved parts may have spans in one source. */
 static uint32_t span_for(const struct gather *g, uint32_t source, uint64_t lo)
 {
 	for (uint32_t i = g->span_count; i-- > 0;) {
 		const struct span *s = &g->spans[i];
 
-		if (s->source == source)
-			return lo >= s->lo && lo <= s->hi + GAP_MAX ? i : g->span_count;
+		if (s->source == source && lo >= s->lo && lo <= s->hi + GAP_MAX)
+			return i;
 	}
 	return g->span_count;
 }

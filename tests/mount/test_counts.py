@@ -2,8 +2,10 @@
 """What a read costs, by counting and never by time: system calls of the daemon for each MiB, bytes that it reads and writes for each
 byte that a reader gets, reads of a source at mount, threads. Calls are counted by strace, bytes by the kernel (/proc/PID/io)."""
 import collections
+import json
 import mmap
 import os
+import random
 import re
 import signal
 import subprocess
@@ -12,7 +14,7 @@ import threading
 import time
 
 from mount import lib
-from ref import sharded
+from ref import families, safefile, sharded
 
 MIB = 1 << 20
 PART = "model-00001-of-00001.safetensors"
@@ -113,6 +115,24 @@ def test_calls_for_each_mebibyte(tmp):
             lib.need(len(traced.calls) >= 2 * size // MIB, f"{what}: a weak test: {len(traced.calls)} calls were seen")
             rate = sum(name not in THREADS for name, _ in traced.calls) / (size / MIB)
             lib.need(rate <= most, f"{what}: {rate:.2f} calls a MiB, at most {most}: {names(traced.calls)}")
+
+
+def test_calls_of_interleaving(tmp):
+    """Rows of gate and of up in turns, of 4 KiB each and all in one file: never a call for each of them."""
+    f = families.Family(random.Random(1), "qwen3", "BF16", num_hidden_layers=1, hidden_size=2048, vocab_size=8, num_attention_heads=8,
+                        num_key_value_heads=8, head_dim=16, intermediate_size=1024, tie_word_embeddings=True)
+    os.mkdir(f"{tmp}/hf")
+    lib.write(f"{tmp}/hf/model.safetensors", safefile.write(families.as_files(f.hf, "BF16")))
+    lib.write(f"{tmp}/hf/config.json", json.dumps(f.config))
+    with lib.Mount(f"{tmp}/hf", "names=mcore-train,part_size=1K,cache_budget=off") as root:
+        name = json.loads(lib.read(f"{root}/param_name_map.json"))["weight_map"]["decoder.layers.0.mlp.linear_fc1.weight"]
+        read_directly(f"{root}/{name}", 2)
+        with Traced(root) as traced:
+            size = read_directly(f"{root}/{name}", 2)
+        if traced.calls is None:
+            return f"cannot trace here: {traced.said.strip()}"
+        seen = names(traced.calls)
+        lib.need(16 <= seen["pread64"] <= (2 * 4 + 1) * size // MIB + 4, f"reads of {size} bytes: {seen}")
 
 
 def test_calls_of_splitting(tmp):
