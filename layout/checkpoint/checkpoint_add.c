@@ -8,6 +8,8 @@
 
 #include "layout/checkpoint/builder.h"
 
+#define FETCH_AHEAD 16 /* entries */
+
 /* The counters that CheckpointMonitor appends (facts: mindformers save side). Where no strategy says what is a parameter, they are none. */
 static const char *const counters[] = { "epoch_num", "step_num", "global_step", "loss_scale", "global_batch_size", "learning_rate" };
 
@@ -141,6 +143,21 @@ static int add_new(struct checkpoint_builder *b, const struct checkpoint_file *f
 	return code;
 }
 
+/*
+ * Each file touches one piece of every tensor, and all pieces are more than the processor's caches hold: so what the entries behind
+ * entry i will touch is asked for while others are worked on; waiting for it took half of the time of adding a file. (gcc takes a function
+ * that only prefetches for one without an effect, and leaves its calls out unless they are inlined.)
+ */
+static inline __attribute__((always_inline)) void fetch(const struct checkpoint_builder *b, const struct known_header *known, uint64_t i)
+{
+	uint64_t next = i + FETCH_AHEAD, after = next + FETCH_AHEAD;
+
+	if (after < known->count && known->entry[after].number < KNOWN_WHOLE)
+		__builtin_prefetch(&b->sharded[known->entry[after].number]);
+	if (next < known->count && known->entry[next].number < KNOWN_WHOLE)
+		__builtin_prefetch(&b->sharded[known->entry[next].number].pieces[b->known.block[known->entry[next].layout]], 1);
+}
+
 /* A file whose entries came before, for another rank of the stage. */
 static int add_known(struct checkpoint_builder *b, const struct checkpoint_file *file, const struct known_header *known,
 		     const struct safetensors *st, struct error *err)
@@ -151,6 +168,7 @@ static int add_known(struct checkpoint_builder *b, const struct checkpoint_file 
 		uint32_t n = known->entry[i].number;
 		struct safetensors_entry e = placed(st, i);
 
+		fetch(b, known, i);
 		if (n == KNOWN_LEFT_OUT)
 			continue;
 		if (n == KNOWN_WHOLE) {
