@@ -9,6 +9,22 @@
 #include "layout/base/text.h"
 #include "layout/base/utf8.h"
 
+Test(text, words_and_numbers_are_as_printf_writes_them)
+{
+	static const uint64_t numbers[] = { 0, 9, 10, 4294967296, 9999999999999999999u, 10000000000000000000u, UINT64_MAX };
+	struct text got = TEXT_EMPTY, want = TEXT_EMPTY;
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		text_word(&got, i ? ", " : "");
+		text_number(&got, numbers[i]);
+		text_add(&want, "%s%llu", i ? ", " : "", (unsigned long long)numbers[i]);
+	}
+	cr_assert_str_eq(got.ptr, want.ptr);
+	cr_assert_eq(got.len, want.len);
+	text_free(&got);
+	text_free(&want);
+}
+
 Test(text, grows_by_every_kind_of_call)
 {
 	struct text text = TEXT_EMPTY;

@@ -69,6 +69,21 @@ void text_add_bytes(struct text *text, const void *ptr, uint64_t len)
 	text->ptr[text->len] = '\0';
 }
 
+void text_word(struct text *text, const char *word)
+{
+	text_add_bytes(text, word, strlen(word));
+}
+
+void text_number(struct text *text, uint64_t number)
+{
+	char digits[20], *first = digits + sizeof(digits); /* 2^64 - 1 has 20 */
+
+	do
+		*--first = (char)('0' + number % 10);
+	while (number /= 10);
+	text_add_bytes(text, first, (uint64_t)(digits + sizeof(digits) - first));
+}
+
 void text_pad(struct text *text, char c, uint64_t count)
 {
 	if (!reserve(text, count))

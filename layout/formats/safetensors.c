@@ -12,9 +12,9 @@
 #include "layout/base/box.h"
 #include "layout/base/json.h"
 #include "layout/base/text.h"
+#include "layout/base/utf8.h"
 #include "layout/formats/plain.h"
 #include "layout/formats/safetensors.h"
-#include "layout/base/utf8.h"
 
 #define META "__metadata__"
 
@@ -325,10 +325,18 @@ static void write_meta(struct text *text, const struct safetensors *st)
 static void write_entry(struct text *text, const struct safetensors_entry *e)
 {
 	text_json(text, e->name);
-	text_add(text, ":{\"dtype\":\"%s\",\"shape\":[", dtype_name(e->dtype));
-	for (uint32_t a = 0; a < e->axes; a++)
-		text_add(text, "%s%llu", a ? "," : "", (ull)e->shape[a]);
-	text_add(text, "],\"data_offsets\":[%llu,%llu]}", (ull)e->begin, (ull)e->end);
+	text_word(text, ":{\"dtype\":\"");
+	text_word(text, dtype_name(e->dtype));
+	text_word(text, "\",\"shape\":[");
+	for (uint32_t a = 0; a < e->axes; a++) {
+		text_word(text, a ? "," : "");
+		text_number(text, e->shape[a]);
+	}
+	text_word(text, "],\"data_offsets\":[");
+	text_number(text, e->begin);
+	text_word(text, ",");
+	text_number(text, e->end);
+	text_word(text, "]}");
 }
 
 int safetensors_write(const struct safetensors *st, struct arena *arena, struct bytes *out, struct error *err)
@@ -340,7 +348,7 @@ int safetensors_write(const struct safetensors *st, struct arena *arena, struct 
 	if (st->meta_count)
 		write_meta(&text, st);
 	for (uint64_t i = 0; i < st->count && text.len <= SAFETENSORS_HEADER_MAX + 8; i++) {
-		text_add(&text, "%s", i || st->meta_count ? "," : "");
+		text_word(&text, i || st->meta_count ? "," : "");
 		write_entry(&text, &st->entries[i]);
 	}
 	text_add(&text, "}");

@@ -134,9 +134,12 @@ static void write_index(const struct build *b, struct text *text)
 		 (unsigned long long)total, in, "", in, "");
 	for (uint64_t p = 0, i = 0; p < b->parts; p++)
 		for (; i < b->part_end[p]; i++) {
-			text_add(text, "%s\n%*s", i ? "," : "", 2 * in, "");
+			text_word(text, i ? ",\n" : "\n");
+			text_pad(text, ' ', 2 * (uint64_t)in);
 			text_json_ascii(text, b->ckpt->tensors[i].name);
-			text_add(text, ": \"%s\"", b->part_path[p]);
+			text_word(text, ": \"");
+			text_word(text, b->part_path[p]);
+			text_word(text, "\"");
 		}
 	text_add(text, "\n%*s}\n}%s", in, "", hf ? "\n" : "");
 }
