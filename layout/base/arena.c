@@ -143,15 +143,18 @@ char *arena_strndup(struct arena *arena, const char *text, size_t len)
 
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
+	char most[256]; /* what nearly all fit into, and are formatted once then */
 	va_list args, again;
 
 	va_start(args, format);
 	va_copy(again, args);
 
-	int len = vsnprintf(NULL, 0, format, args);
+	int len = vsnprintf(most, sizeof(most), format, args);
 	char *text = len < 0 ? NULL : arena_alloc(arena, (uint64_t)len + 1, 1);
 
-	if (text)
+	if (text && (size_t)len < sizeof(most))
+		memcpy(text, most, (size_t)len + 1);
+	else if (text)
 		vsnprintf(text, (size_t)len + 1, format, again);
 	va_end(again);
 	va_end(args);
