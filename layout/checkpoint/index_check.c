@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "layout/base/box.h"
-#include "layout/checkpoint/index_at.h"
 #include "layout/base/utf8.h"
+#include "layout/checkpoint/index_at.h"
 
 typedef unsigned long long ull; /* for messages */
 

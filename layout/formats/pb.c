@@ -8,9 +8,9 @@
 #include <pb_encode.h>
 #include <string.h>
 
+#include "layout/base/utf8.h"
 #include "layout/formats/node_strategy.pb.h"
 #include "layout/formats/pb.h"
-#include "layout/base/utf8.h"
 
 static const char between[] = "between items"; /* as a reader's field */
 

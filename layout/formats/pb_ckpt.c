@@ -8,9 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "layout/base/utf8.h"
 #include "layout/formats/ckpt.pb.h"
 #include "layout/formats/pb_ckpt.h"
-#include "layout/base/utf8.h"
 
 #define NAME_MOST 512 /* bytes of a name that a message shows */
 

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "layout/formats/shard_id.h"
 #include "layout/base/utf8.h"
+#include "layout/formats/shard_id.h"
 
 struct reader {
 	const char *at;

@@ -7,8 +7,8 @@
 #include "layout/base/natural.h"
 #include "layout/base/regexp.h"
 #include "layout/base/text.h"
-#include "layout/names/rename.h"
 #include "layout/base/utf8.h"
+#include "layout/names/rename.h"
 
 #define GROUPS 10
 #define RULES_MAX 10000
