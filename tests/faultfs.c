@@ -9,7 +9,7 @@
  *   only=TEXT    the keys below are for files whose path has TEXT in it; "only=": for all
  *   eio=N        the next N reads fail; -1: all
  *   short=N      the next N reads give half of what they were asked for; -1: all
- *   hang=1       reads wait until hang=0 is written
+ *   hang=1       reads wait until hang=0 is written; hang=2: listings of folders too
  *   direct=1     files that are opened from now on are not cached, so that every read comes here as it was made
  *   reset=1      begin to count anew
  * Reading it tells, as JSON, how many reads were begun, how many are at work, the most that ever were at the same time, and the last
@@ -283,6 +283,14 @@ static int fs_readlink(const char *path, char *buf, size_t size)
 	return 0;
 }
 
+static void hang_listing(struct faults *f, const char *path)
+{
+	pthread_mutex_lock(&f->lock);
+	while (f->hang == 2 && strstr(path, f->only))
+		pthread_cond_wait(&f->changed, &f->lock);
+	pthread_mutex_unlock(&f->lock);
+}
+
 static int fs_readdir(const char *path, void *buf, fuse_fill_dir_t fill, off_t offset, struct fuse_file_info *fi, enum fuse_readdir_flags flags)
 {
 	int fd = openat(faults()->folder, path[1] ? path + 1 : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -292,6 +300,7 @@ static int fs_readdir(const char *path, void *buf, fuse_fill_dir_t fill, off_t o
 	(void)offset, (void)fi, (void)flags;
 	if (!dir)
 		return -errno;
+	hang_listing(faults(), path);
 	while ((entry = readdir(dir)))
 		fill(buf, entry->d_name, NULL, 0, (enum fuse_fill_dir_flags)0);
 	closedir(dir);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/base/patience.h"
 #include "fs/model/loading.h"
 #include "fs/source/kinds.h"
 #include "fs/source/slurp.h"
@@ -129,21 +130,29 @@ static int build_view(struct loading *ld, struct error *err)
 	return code == 0 ? show_strategies(ld, ranks, err) : code;
 }
 
-static int fill(struct loading *ld, struct error *err)
+static int list_source(struct loading *ld, struct error *err)
 {
+	struct patience *patience = patience_for(ld->source);
 	struct stat st;
-	bool ranks = false;
-	enum kinds kind = KINDS_ANY;
-	int code = 0;
+	int code = stat(ld->source, &st) < 0 ? error_set(err, -errno, "%s: %s", ld->source, strerror(errno)) : 0;
 
-	if (stat(ld->source, &st) < 0)
-		return error_set(err, -errno, "%s: %s", ld->source, strerror(errno));
-	ld->is_file = !S_ISDIR(st.st_mode);
-	if (!ld->is_file) {
+	ld->is_file = code == 0 && !S_ISDIR(st.st_mode);
+	if (code == 0 && !ld->is_file) {
 		load_folder_mode(ld, ld->source);
 		code = scan_dir(ld->source, ld->options->fence, ld->model->arena, &ld->entries, err);
-		if (code == 0)
-			code = kinds_choose(ld->options, &ld->entries, &kind, err);
+	}
+	patience_end(patience);
+	return code;
+}
+
+static int fill(struct loading *ld, struct error *err)
+{
+	bool ranks = false;
+	enum kinds kind = KINDS_ANY;
+	int code = list_source(ld, err);
+
+	if (code == 0 && !ld->is_file) {
+		code = kinds_choose(ld->options, &ld->entries, &kind, err);
 		if (code == 0 && kind != KINDS_ITERATIONS)
 			code = load_ranks_fill(ld, &ranks, err);
 		if (code == 0 && !ranks)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/patience.h"
 #include "fs/base/pool.h"
 #include "fs/source/ranks.h"
 
@@ -33,7 +35,9 @@ static int list_names(const struct scan_list *list, struct arena *arena, struct 
 
 /* Folders that several threads list; their ranks and paths are known. */
 struct listing {
-	struct ranks_folder *folders;
+	struct ranks_folder *folders; /* [count] */
+	atomic_bool *done;            /* [count] */
+	uint64_t count;
 	const struct fence *fence;
 	struct arena *arena;
 	pthread_mutex_t lock; /* of the arena, which takes over those of the threads */
@@ -45,6 +49,17 @@ struct lister {
 	struct arena *arena;
 };
 
+/* The first folder that is not listed yet. */
+static const char *at_hand(void *arg)
+{
+	const struct listing *l = arg;
+
+	for (uint64_t i = 0; i < l->count; i++)
+		if (!atomic_load(&l->done[i]))
+			return l->folders[i].path;
+	return NULL;
+}
+
 static int list_folder(uint64_t index, void *state, void *arg, struct error *err)
 {
 	const struct listing *l = arg;
@@ -53,6 +68,7 @@ static int list_folder(uint64_t index, void *state, void *arg, struct error *err
 	struct scan_list list;
 	int code = scan_dir(f->path, l->fence, own->arena, &list, err);
 
+	atomic_store(&l->done[index], true);
 	return code < 0 ? code : list_names(&list, own->arena, f, err);
 }
 
@@ -80,11 +96,18 @@ static void lister_free(void *state)
 
 static int list_all(struct ranks_folder *folders, uint64_t count, const struct fence *fence, struct arena *arena, struct error *err)
 {
-	struct listing l = { .folders = folders, .fence = fence, .arena = arena, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct listing l = { .folders = folders, .count = count, .fence = fence, .arena = arena, .lock = PTHREAD_MUTEX_INITIALIZER,
+			     .done = arena_alloc(arena, count, sizeof(*l.done)) };
 	struct pool_work work = { .count = count, .threads = count > FEW ? THREADS : 1, .task = list_folder, .arg = &l, .state_new = lister_new,
 				  .state_free = lister_free };
-	int code = pool_run(&work, err);
+	struct patience *patience;
+	int code;
 
+	if (!l.done)
+		return error_nomem(err);
+	patience = count ? patience_begin(at_hand, &l) : NULL;
+	code = pool_run(&work, err);
+	patience_end(patience);
 	pthread_mutex_destroy(&l.lock);
 	return code;
 }

@@ -35,19 +35,22 @@ def test_ends_by_signals(tmp):
 
 
 def test_names_every_kind_of_file(tmp):
-    """Not only weights: strategies, which several threads read, and what is read whole."""
+    """Not only weights: strategies, which several threads read, what is read whole, and folders that are listed."""
     model = sharded.large(rows=8)
     model.save_strategy(f"{tmp}/ranks/strategy")
     model.save(f"{tmp}/ranks/checkpoint")
     source, point = folder(tmp, "whole")
     lib.write(f"{source}/model.safetensors.index.json", b'{"metadata": {}, "weight_map": {"w": "model.safetensors"}}')
-    for where, path, name in ((f"{tmp}/ranks", "/checkpoint", "_rank_0.ckpt"), (source, "", "model.safetensors.index.json")):
+    for where, path, name, how in ((f"{tmp}/ranks", "/checkpoint", "_rank_0.ckpt", 1), (source, "", "model.safetensors.index.json", 1),
+                                   (f"{tmp}/ranks", "/checkpoint", "/checkpoint", 2), (f"{tmp}/ranks", "/checkpoint", "/rank_2", 2)):
         with Storage(where) as storage:
-            storage.tell(only=name, hang=1)
+            storage.tell(only=name, hang=how)
             process = subprocess.Popen([lib.PROGRAM, "mount", storage.point + path, point], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                        stderr=subprocess.PIPE, text=True)
             lib.need(f"{name}: still waiting" in process.stderr.readline(), f"{name}: it does not say what it waits for")
             process.terminate()
+            if how == 2:  # nothing ends a process that waits for a folder of a FUSE filesystem, not even SIGKILL
+                storage.tell(hang=0)
             lib.equal(process.wait(20 * lib.SLOW), -signal.SIGTERM, "how the mount ended")
             process.stderr.close()
 
