@@ -137,7 +137,7 @@ bench: setup setup-clients ## speed and memory, as ratios to an empty FUSE file 
 unit: $(UNIT) ## only the module tests, as they are
 	@for t in $(UNIT); do $$t || exit 1; done
 
-check-layers: $(B)/liblayout.a ## layout/ makes no system call, and its symbols are named after their files
+check-layers: $(B)/liblayout.a ## layout/ makes no system call, its symbols are named after their files, and folders stand on one another
 	@tests/layers.sh $(B)
 
 lint: DEBIAN += cppcheck clang-tidy

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the parts of loading share: private to load*.c. Each kind of source is a file of its own (load_ranks.c,
- * load_unified.c), which fills the model's checkpoint and sources; load.c does what comes before and after.
+ * load_unified.c), which fills the model's checkpoint and sources; load.c does what comes before and after, and
+ * loading.c has what they all need.
  */
 #ifndef FS_LOADING_H
 #define FS_LOADING_H
