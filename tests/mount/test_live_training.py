@@ -62,8 +62,7 @@ def reader_main(root, stop, how):
 
 
 def train(source, ranks, first, last, keep, pause):
-    """Processes that save step after step, one each `pause` seconds."""
-    return [subprocess.Popen([sys.executable, training.__file__, source, *map(str, (rank, first, last, keep, pause, time.time()))]) for rank in ranks]
+    return [subprocess.Popen([sys.executable, training.__file__, source, *map(str, (rank, first, last, keep, pause))]) for rank in ranks]
 
 
 def test_training(tmp):

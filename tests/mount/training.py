@@ -77,10 +77,10 @@ def save(folder, rank, step, data=None, keep=None):
 
 
 def main():
-    folder, rank, first, last, keep, pause, begun = sys.argv[1], *map(int, sys.argv[2:6]), *map(float, sys.argv[6:8])
+    folder, rank, first, last, keep, pause = sys.argv[1], *map(int, sys.argv[2:6]), float(sys.argv[6])
     for step in range(first, last + 1):
-        time.sleep(max(0, begun + pause * (step - first + random.uniform(0, 1)) - time.time()))  # the ranks of a training keep step
         save(folder, rank, step, keep=keep)
+        time.sleep(pause * random.uniform(0.5, 1.5))
 
 
 if __name__ == "__main__":
