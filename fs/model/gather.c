@@ -224,7 +224,7 @@ static int flush_staged(struct gather *g)
 	return rc;
 }
 
-/* The span of this batch that [lo, ...) of a source may go into; else a number past the end. Interleaved parts may have spans in one source. */
+/* The span of this batch that [lo, ...) of a source may go into; else a number past the end. Interleaved parts have one each. */
 static uint32_t span_for(const struct gather *g, uint32_t source, uint64_t lo)
 {
 	for (uint32_t i = g->span_count; i-- > 0;) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the headers of a load's files say, from an index that an earlier load has left (layout/checkpoint/index.h), and the index that this one
+ * What the headers of a load's files say, from an index that an earlier load has left (checkpoint/index.h), and the index that this one
  * leaves.
  *
  * An index in a folder is for one list of files, by whose paths it is named, and for one host; files are known by device, inode, size,
