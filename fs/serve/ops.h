@@ -13,6 +13,7 @@
 
 #include "fs/serve/ahead.h"
 #include "fs/serve/opened.h"
+#include "fs/serve/push.h"
 #include "fs/serve/reply.h"
 #include "fs/serve/root.h"
 #include "fs/serve/status.h"
@@ -23,6 +24,7 @@ struct ops {
 	const struct status *status;
 	struct reply *reply;
 	struct ahead *ahead; /* NULL: nothing is read ahead */
+	struct push *push;   /* NULL: nothing is pushed */
 	bool direct_io; /* of the files of the views; those of .gatherfs/ always are */
 	struct opened_list opened;
 };

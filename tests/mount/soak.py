@@ -20,10 +20,11 @@ import subprocess
 import sys
 import time
 
-from mount import lib, readers, training
+from mount import lib, readers, test_faults, training
 from mount.readers import Served
-from mount.test_faults import TARGET, VICTIM, model, overwrite
+from mount.test_faults import VICTIM, overwrite
 from ref import strategy_pb
+from ref.sharded import Layout
 
 PROCESSES = 32
 RSS, FDS, THREADS = 48 << 10, 160, 48  # KiB of its own, and numbers, that no daemon may exceed
@@ -41,6 +42,13 @@ class Counts:
 
     def sums(self):
         return [sum(struct.unpack_from("Q", self.memory, slot * 24 + 8 * i)[0] for slot in range(PROCESSES)) for i in range(3)]
+
+TARGET = {**test_faults.TARGET, "large": Layout([2], [0, -1])}
+
+
+def model():
+    """Likewise, and a tensor that is large enough for pages to be pushed to who goes down through it."""
+    return test_faults.model().add("large", "F32", [1536, 1024], Layout([4], [0, -1]))
 
 
 class World:
@@ -102,6 +110,15 @@ def read_some(world, file, rng, reader):
     return length
 
 
+def go_down(world, file, rng, reader):
+    """Through a mapping from the end of a file, or from some place, as a program that copies does: pages are pushed to it."""
+    forget(world, reader)
+    end = rng.choice((len(file.want), rng.randrange(len(file.want)))) // 4096 * 4096
+    for at in range(end - 4096, -1, -4096):
+        readers.check(file, reader, readers.Reader.mapped, at, 4096, whole_spoilt=False)
+    return end
+
+
 def fork_and_read(world, file, rng):
     """A child with what it inherits, and another program."""
     with readers.Reader(file.path) as reader:
@@ -133,6 +150,10 @@ def steady(world, rng, count):
     elif what < 0.1:
         look_around(world, rng)
         count(1, 0, 0)
+    elif what < 0.15:
+        file = rng.choice(world.files)
+        with readers.Reader(file.path) as reader:
+            count(1, go_down(world, file, rng, reader), 0)
     else:
         file = rng.choice(world.files)
         with readers.Reader(file.path) as reader:
