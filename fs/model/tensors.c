@@ -7,6 +7,7 @@
 
 #include "fs/model/gather.h"
 #include "fs/model/model.h"
+#include "layout/base/names.h"
 #include "layout/view/about.h"
 #include "layout/view/npy.h"
 
@@ -63,6 +64,45 @@ uint64_t tensors_numbers(const struct model *m)
 uint64_t tensors_number(const struct model *m)
 {
 	return m->tree.base + m->tree.count;
+}
+
+/* The first folder on the path of a tensor, added to `folders`. False without memory. */
+static bool add_folder(const char *name, struct names *folders)
+{
+	char *path = (char *)(uintptr_t)browse_escape(name, folders->arena), *slash = path ? strchr(path, '/') : NULL;
+
+	if (slash)
+		*slash = '\0';
+	return path && (!slash || names_add(folders, path) != NAMES_NONE);
+}
+
+/* Neighbours are in the same folder, as a rule, and are not looked at twice. */
+static bool add_folders(const struct tensor *tensors, uint64_t count, struct names *folders)
+{
+	const char *before = "";
+	size_t len = 0; /* of its first part, with the dot */
+	bool done = true;
+
+	for (uint64_t i = 0; i < count && done; i++) {
+		if (tensors[i].holes || (len && strncmp(tensors[i].name, before, len) == 0))
+			continue;
+		before = tensors[i].name;
+		len = strcspn(before, ".");
+		len = before[len] ? len + 1 : 0;
+		done = add_folder(before, folders);
+	}
+	return done;
+}
+
+uint32_t tensors_folders(const struct model *m)
+{
+	const struct checkpoint *c = m->checkpoint;
+	struct arena *arena = c ? arena_new() : NULL;
+	struct names folders = names_new(arena);
+	bool done = arena && add_folders(c->tensors, c->count, &folders) && add_folders(c->outside, c->outside_count, &folders);
+
+	arena_free(arena);
+	return done ? folders.count : 0;
 }
 
 /* What is being listed: the paths in `arena`, which goes when the tree is made. */

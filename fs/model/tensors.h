@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tensors/: every tensor of a model as files in folders (browse.h). The tree of it is made when somebody first looks into the folder,
+ * tensors/: every tensor of a model as files in folders (browse.h). The tree of it is made when somebody first enters the folder,
  * for loaders never do; what a file holds is made when the file is opened.
  *
  * The tree's numbers follow those of the model's own tree. How many there can be is known without making it, so that the next
@@ -23,6 +23,9 @@ uint64_t tensors_numbers(const struct model *model);
 
 /* The number of its root. */
 uint64_t tensors_number(const struct model *model);
+
+/* How many folders its root has; 0 without memory. Tells it without making the tree: listing a mount does not. */
+uint32_t tensors_folders(const struct model *model);
 
 /* The tree, made now if it is not yet; NULL without memory or without tensors. From any thread. */
 const struct tree *tensors_tree(const struct model *model);

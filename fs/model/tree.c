@@ -163,8 +163,10 @@ static int finish(struct build *b, uint64_t base, struct tree *out)
 		return error_nomem(b->err);
 	memcpy(nodes, b->nodes, b->used * sizeof(*nodes));
 	*out = (struct tree){ .nodes = nodes, .count = (uint32_t)b->used, .base = base };
-	for (uint32_t i = 0; i < out->count; i++)
+	for (uint32_t i = 0; i < out->count; i++) {
 		out->bytes += nodes[i].kind == TREE_IMAGE ? nodes[i].image->size : 0;
+		out->door = nodes[i].kind == TREE_DOOR ? i : out->door;
+	}
 	return 0;
 }
 

@@ -26,7 +26,7 @@ enum tree_kind {
 	TREE_LAYOUT,
 	TREE_README,
 	TREE_TENSOR,      /* a tensor, in one of the forms of browse.h; made when it is asked for */
-	TREE_DOOR,        /* the folder tensors/, which is a tree of its own (tensors.h) */
+	TREE_DOOR,        /* the folder tensors/ until somebody enters it: it is a tree of its own (tensors.h) */
 	TREE_LINK,        /* a symbolic link, whose target is asked for each time; only hub.c makes it */
 };
 
@@ -46,6 +46,7 @@ struct tree_node {
 struct tree {
 	const struct tree_node *nodes; /* [count] */
 	uint32_t count;
+	uint32_t door;  /* place of the door; 0: none */
 	uint64_t base;  /* the root's number */
 	uint64_t bytes; /* of all images together */
 };

@@ -68,11 +68,24 @@ static mode_t mode_of(const struct model *m, const struct tree_node *node)
 {
 	switch (node->kind) {
 	case TREE_DIR:
+	case TREE_DOOR:
 		return S_IFDIR | m->dir_mode;
 	case TREE_LINK:
 		return S_IFLNK | 0777;
 	default:
 		return S_IFREG | m->file_mode;
+	}
+}
+
+static nlink_t links_of(const struct hub_node *at)
+{
+	switch (at->node->kind) {
+	case TREE_DIR:
+		return 2 + at->node->folders;
+	case TREE_DOOR:
+		return 2 + tensors_folders(at->model);
+	default:
+		return 1;
 	}
 }
 
@@ -88,12 +101,11 @@ static void describe_root(const struct ops *ops, struct stat *st)
 void attr_describe(const struct ops *ops, const struct hub_node *at, struct stat *st)
 {
 	const struct model *m = at->model;
-	bool dir = at->node->kind == TREE_DIR;
 
 	*st = (struct stat){
 		.st_ino = root_number(at),
 		.st_mode = mode_of(m, at->node),
-		.st_nlink = dir ? 2 + at->node->folders : 1,
+		.st_nlink = links_of(at),
 		.st_uid = m->uid,
 		.st_gid = m->gid,
 		.st_blksize = BLOCK,

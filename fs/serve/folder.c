@@ -95,7 +95,7 @@ static size_t list_root(const struct listing *l, uint64_t i, size_t used)
 	return put(l, used, entry->name, &e, i);
 }
 
-/* A folder that is not made before somebody looks into it: nothing but its kind is told. */
+/* Nothing but its kind is told: there may be no tensors behind it. */
 static size_t list_door(const struct listing *l, uint64_t i, size_t used)
 {
 	struct fuse_entry_param e = { .attr = { .st_ino = tensors_number(l->dir.model), .st_mode = S_IFDIR } };
@@ -164,7 +164,7 @@ static void list(struct listing *l, fuse_ino_t ino, off_t offset, struct folder 
 		fuse_reply_err(l->req, -rc);
 		return;
 	}
-	rc = l->dir.node->kind == TREE_DIR ? snapshot(l, f, (uint64_t)offset) : -ENOTDIR;
+	rc = !root_enter(&l->dir) ? -ENOMEM : l->dir.node->kind == TREE_DIR ? snapshot(l, f, (uint64_t)offset) : -ENOTDIR;
 	l->buf = rc == 0 ? malloc(l->size) : NULL;
 	if (l->buf)
 		reply(l, (uint64_t)offset);

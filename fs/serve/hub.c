@@ -332,8 +332,12 @@ static bool take(struct hub_model *m, uint64_t number, struct hub_node *out)
 	const struct tree *tree = &m->model->tree;
 	const struct tree_node *node = tree_get(tree, number);
 
-	if (!node && (tree = tensors_made(m->model)))
+	if (!node && tensors_made(m->model)) {
+		tree = tensors_made(m->model);
 		node = tree_get(tree, number);
+	} else if (!node && tree->door && number == tensors_number(m->model)) {
+		node = &tree->nodes[tree->door];
+	}
 	*out = (struct hub_node){ m, m->model, tree, node };
 	return node != NULL;
 }

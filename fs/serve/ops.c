@@ -80,7 +80,9 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	if (dir.node->kind != TREE_DIR)
+	if (!root_enter(&dir))
+		fuse_reply_err(req, ENOMEM);
+	else if (dir.node->kind != TREE_DIR)
 		fuse_reply_err(req, ENOTDIR);
 	else if (strlen(name) > NAME_LONGEST)
 		fuse_reply_err(req, ENAMETOOLONG);

@@ -12,7 +12,7 @@ bool root_is(struct hub *hub, const struct hub_node *at)
 
 uint64_t root_number(const struct hub_node *at)
 {
-	return tree_number(at->tree, at->node);
+	return at->node->kind == TREE_DOOR ? tensors_number(at->model) : tree_number(at->tree, at->node);
 }
 
 /* The root of a model's own tree. */
@@ -57,17 +57,29 @@ static bool find_model(struct hub *hub, const char *name, struct hub_node *out)
 	return s.found;
 }
 
-/* Everything but the models: the nodes of the tree that `dir` is in. Behind a door is the root of another tree. */
+bool root_enter(struct hub_node *at)
+{
+	const struct tree *inside;
+
+	if (at->node->kind != TREE_DOOR)
+		return true;
+	inside = tensors_tree(at->model);
+	if (!inside)
+		return false;
+	at->tree = inside;
+	at->node = inside->nodes;
+	return true;
+}
+
+/* Everything but the models: the nodes of the tree that `dir` is in. A door leads somewhere only where there are tensors. */
 static void find_node(struct hub *hub, const struct hub_node *dir, const char *name, struct hub_node *out)
 {
 	const struct tree_node *node = tree_find(dir->tree, dir->node, name);
 	char target[HUB_NAME];
 
-	out->node = node && node->kind == TREE_LINK && !root_latest(hub, target) ? NULL : node;
-	if (node && node->kind == TREE_DOOR) {
-		out->tree = tensors_tree(dir->model);
-		out->node = out->tree ? out->tree->nodes : NULL;
-	}
+	out->node = node;
+	if (node && ((node->kind == TREE_LINK && !root_latest(hub, target)) || (node->kind == TREE_DOOR && tensors_numbers(dir->model) == 0)))
+		out->node = NULL;
 }
 
 bool root_child(struct hub *hub, const struct hub_node *dir, const char *name, struct hub_node *out)

@@ -11,6 +11,9 @@
 /* True for the root folder of many, whose entries come and go. */
 bool root_is(struct hub *hub, const struct hub_node *at);
 
+/* Goes through a door: `at` is then the root of the tree behind it. What is no door stays what it is. False without memory. */
+bool root_enter(struct hub_node *at);
+
 /* Finds `name`, which may be "." or "..", in the folder `dir`, and holds its model. */
 bool root_child(struct hub *hub, const struct hub_node *dir, const char *name, struct hub_node *out);
 

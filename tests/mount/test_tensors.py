@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import shutil
+import stat
 import subprocess
 import threading
 
@@ -12,7 +13,7 @@ import numpy as np
 import xxhash
 
 from mount import lib
-from ref import sharded
+from ref import safefile, sharded
 
 UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 SAME = {"BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I16": np.int16, "U32": np.uint32, "I32": np.int32,
@@ -99,6 +100,47 @@ def test_root_is_the_parent(tmp):
         listed = {e.name: e.inode() for e in os.scandir(root)}
         lib.equal(listed["tensors"], os.stat(f"{root}/tensors").st_ino, "inode in the listing")
         lib.need(not os.path.exists(f"{root}/tensors/nothing.txt"), "a name that is not there")
+
+
+def test_a_folder_that_nobody_has_entered(tmp):
+    """What is told of tensors/ before it is made is what it is then, whatever the names: without a dot, with a first part that is empty,
+    long, escaped, or in two places of the order; and whatever is asked first."""
+    names = ["alone", "a.b", "a.c.d", "a01.x", "a1.w", "a01.z", "a1.y", ".x", "..y", "l" * 300 + ".w", "m" * 251, "50%.c", "slash/ed.e", "a-b.c"]
+    tensors = {name: ("F32", [2], bytes(8)) for name in names}
+    os.mkdir(f"{tmp}/source")
+    lib.write(f"{tmp}/source/model.safetensors", safefile.write(tensors))
+    firsts = (os.stat, lambda path: os.listdir(path), lambda path: os.open(path, os.O_RDONLY | os.O_DIRECTORY), os.listxattr,
+              lambda path: os.stat(f"{path}/alone.txt"), lambda path: os.stat(f"{path}/.."), lambda path: os.path.exists(f"{path}/none"))
+    for first in firsts:
+        with lib.Mount(f"{tmp}/source") as root:
+            got, told = first(f"{root}/tensors"), os.stat(f"{root}/tensors")
+            folders = [e for e in os.scandir(f"{root}/tensors") if e.is_dir()]
+            lib.equal((told.st_nlink, stat.S_ISDIR(told.st_mode)), (2 + len(folders), True), "links")
+            lib.need(len(folders) == 9, f"a weak test: {folders}")
+            lib.equal(os.stat(f"{root}/tensors"), told, "stat afterwards")
+            if first is os.open or isinstance(got, int) and not isinstance(got, bool):
+                lib.equal(os.fstat(got), told, "fstat")
+                os.close(got)
+
+
+def test_listing_makes_no_tree(tmp):
+    """Who lists a mount waits for no folder that he does not enter: the daemon's memory does not grow by the nodes of 20,000 files."""
+    tensors = {f"model.layers.{i}.weight": ("U8", [1], b"1") for i in range(20000)}
+    os.mkdir(f"{tmp}/source")
+    lib.write(f"{tmp}/source/model.safetensors", safefile.write(tensors))
+
+    def anonymous(pid):
+        return int(next(line.split()[1] for line in lib.read(f"/proc/{pid}/status").decode().splitlines() if line.startswith("RssAnon:")))
+
+    with lib.Mount(f"{tmp}/source") as root:
+        (pid,) = lib.daemons(root)
+        before = anonymous(pid)
+        lib.need([e for e in os.scandir(root) if e.stat()], "an empty mount")
+        listed = anonymous(pid)
+        os.listdir(f"{root}/tensors")
+        entered = anonymous(pid)
+        lib.need(entered - before >= 4096, f"a weak test: {entered - before} KiB for the tree")
+        lib.need(listed - before <= 1024, f"{listed - before} KiB for a listing")
 
 
 def test_first_looks_at_once(tmp):
