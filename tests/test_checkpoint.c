@@ -358,3 +358,26 @@ Test(checkpoint, keeps_copies)
 	cr_assert_eq(ckpt->tensors[0].holding_count, 0);
 	arena_free(arena);
 }
+
+/* Names in the order of natural_compare(), each still with what belongs to it. */
+Test(checkpoint, sorting)
+{
+	enum { COUNT = 3000 };
+	static struct tensor list[COUNT];
+	static char names[COUNT][24];
+	uint64_t seed = 20261201;
+	struct error err;
+
+	for (uint64_t i = 0; i < COUNT; i++) {
+		seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		snprintf(names[i], sizeof(names[i]), "l.%0*u.%c%u", (int)(seed >> 60) % 4, (unsigned)(seed >> 33) % 300, "ab.0"[seed >> 40 & 3], (unsigned)i);
+		list[i] = (struct tensor){ .name = names[i], .bytes = i };
+	}
+	cr_assert_eq(checkpoint_sort(list, COUNT, &err), 0);
+	for (uint64_t i = 0; i < COUNT; i++) {
+		cr_assert_str_eq(list[i].name, names[list[i].bytes]);
+		cr_assert(i == 0 || natural_compare(list[i - 1].name, list[i].name) < 0, "\"%s\" before \"%s\"", list[i - 1].name, list[i].name);
+		cr_assert_eq(checkpoint_find(list, COUNT, names[i])->bytes, i);
+	}
+	cr_assert_eq(checkpoint_sort(list, 0, &err), 0);
+}

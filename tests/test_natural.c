@@ -11,6 +11,25 @@ static int sign(int r)
 	return (r > 0) - (r < 0);
 }
 
+/* The sign that comparing keys gives. */
+static int by_keys(const char *a, const char *b)
+{
+	static uint8_t x[NATURAL_KEY_MOST * 1000 + 1], y[NATURAL_KEY_MOST * 1000 + 1];
+	uint64_t m = natural_key(a, x), n = natural_key(b, y);
+	int order = memcmp(x, y, m < n ? m : n);
+
+	cr_assert(m <= NATURAL_KEY_MOST * strlen(a) && n <= NATURAL_KEY_MOST * strlen(b));
+	return order ? sign(order) : (m > n) - (m < n);
+}
+
+/* Keys have the same order, but where names differ in leading zeros only. */
+static void compare_keys(const char *a, const char *b)
+{
+	int order = by_keys(a, b);
+
+	cr_assert(order ? order == sign(natural_compare(a, b)) : strcmp(a, b) == 0 || strchr(a, '0') || strchr(b, '0'), "\"%s\" and \"%s\"", a, b);
+}
+
 Test(natural, sorted_list)
 {
 	static const char *const sorted[] = {
@@ -22,8 +41,24 @@ Test(natural, sorted_list)
 	static const size_t n = sizeof(sorted) / sizeof(sorted[0]);
 
 	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < n; j++)
+		for (size_t j = 0; j < n; j++) {
 			cr_assert_eq(sign(natural_compare(sorted[i], sorted[j])), (i > j) - (i < j), "\"%s\" and \"%s\"", sorted[i], sorted[j]);
+			compare_keys(sorted[i], sorted[j]);
+		}
+}
+
+Test(natural, keys_of_long_numbers)
+{
+	static const int lengths[] = { 1, 2, 254, 255, 256, 257, 300, 999 };
+	char a[1000], b[1000];
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++)
+		for (size_t j = 0; j < sizeof(lengths) / sizeof(*lengths); j++) {
+			memset(a, '7', sizeof(a));
+			memset(b, '6', sizeof(b));
+			a[lengths[i]] = b[lengths[j]] = '\0';
+			cr_assert_eq(by_keys(a, b), lengths[i] < lengths[j] ? -1 : 1, "%d and %d digits", lengths[i], lengths[j]);
+		}
 }
 
 static uint64_t draw(uint64_t *seed, uint64_t below)
@@ -50,6 +85,7 @@ Test(natural, total_order_over_random_names)
 		int ab = sign(natural_compare(name[0], name[1])), bc = sign(natural_compare(name[1], name[2]));
 		int ac = sign(natural_compare(name[0], name[2])), ba = sign(natural_compare(name[1], name[0]));
 
+		compare_keys(name[0], name[1]);
 		cr_assert_eq(ab, -ba, "\"%s\" \"%s\", seed 20240611", name[0], name[1]);
 		cr_assert_eq(ab == 0, strcmp(name[0], name[1]) == 0, "\"%s\" \"%s\", seed 20240611", name[0], name[1]);
 		if (ab <= 0 && bc <= 0)

@@ -345,7 +345,7 @@ Test(recipe, names_with_numbers)
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		uint64_t values[2] = { 0, 0 };
 
-		cr_assert_eq(pattern_match(&p, names[i].name, values), names[i].matches, "%s", names[i].name);
+		cr_assert_eq(pattern_match(&p, names[i].name, strlen(names[i].name), values), names[i].matches, "%s", names[i].name);
 		if (!names[i].matches)
 			continue;
 		cr_assert(values[1] == names[i].i && values[0] == names[i].k, "%s", names[i].name);

@@ -118,25 +118,42 @@ static int none(const struct known *k, const char *type, const struct text *fami
 			 k->path ? k->path : "set=", type, families->ptr);
 }
 
-static int find_built_in(struct known *k)
+static int parse_built_in(struct known *k, uint32_t i)
 {
-	const char *model = k->ld->options->model, *type = figures_value(&k->config, "model_type", k->ld->model->arena);
+	const char *text = recipes_all[i].text;
+
+	return parse_recipe(k, recipes_all[i].path, (struct bytes){ (const uint8_t *)text, strlen(text) });
+}
+
+static int refuse_built_in(struct known *k, const char *type)
+{
 	struct text families = TEXT_EMPTY;
 	int code = 0;
 
 	for (uint32_t i = 0; code == 0 && recipes_all[i].path; i++) {
-		const char *text = recipes_all[i].text;
-
-		code = parse_recipe(k, recipes_all[i].path, (struct bytes){ (const uint8_t *)text, strlen(text) });
-		if (code < 0 || (model ? strcmp(model, k->recipe->family) == 0 : type && is_for(k->recipe, type)))
-			break;
-		text_add(&families, "%s%s", families.len ? ", " : "", k->recipe->family);
-		k->recipe = NULL;
+		code = parse_built_in(k, i);
+		text_add(&families, "%s%s", i ? ", " : "", code == 0 ? k->recipe->family : "");
 	}
-	if (code == 0 && !k->recipe)
-		code = none(k, type, &families);
+	code = code == 0 ? none(k, type, &families) : code;
 	text_free(&families);
 	return code;
+}
+
+/* A recipe that does not have the word is not parsed to see that it is for something else. */
+static int find_built_in(struct known *k)
+{
+	const char *model = k->ld->options->model, *type = figures_value(&k->config, "model_type", k->ld->model->arena);
+	const char *word = model ? model : type;
+	int code = 0;
+
+	for (uint32_t i = 0; word && recipes_all[i].path; i++) {
+		if (!strstr(recipes_all[i].text, word))
+			continue;
+		code = parse_built_in(k, i);
+		if (code < 0 || (model ? strcmp(model, k->recipe->family) == 0 : is_for(k->recipe, type)))
+			return code;
+	}
+	return refuse_built_in(k, type);
 }
 
 static int find_recipe(struct known *k)

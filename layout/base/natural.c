@@ -65,3 +65,35 @@ int natural_compare(const char *a, const char *b)
 		}
 	}
 }
+
+/* A run of digits: a digit, which is how it compares with everything else; how many there are; the digits. Where the next byte goes. */
+static uint8_t *put_number(const char **name, uint8_t *key)
+{
+	const char *digits = *name;
+	uint64_t count = 0;
+
+	while (*digits == '0')
+		digits++;
+	while (is_digit(digits[count]))
+		count++;
+	*key++ = '0';
+	*key++ = count < UINT8_MAX ? (uint8_t)count : UINT8_MAX;
+	for (int shift = 56; count >= UINT8_MAX && shift >= 0; shift -= 8)
+		*key++ = (uint8_t)(count >> shift);
+	*name = digits + count;
+	memcpy(key, digits, count);
+	return key + count;
+}
+
+uint64_t natural_key(const char *name, uint8_t *key)
+{
+	uint8_t *at = key;
+
+	while (*name) {
+		if (is_digit(*name))
+			at = put_number(&name, at);
+		else
+			*at++ = (uint8_t)*name++;
+	}
+	return (uint64_t)(at - key);
+}

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "layout/base/bytes.h"
 #include "layout/base/pattern.h"
 
-#define DIGITS 21 /* of a number of 64 bits, and the NUL */
+#define DIGITS 20 /* of a number of 64 bits at most */
 
 bool pattern_has(const struct pattern *pattern, uint32_t index)
 {
@@ -55,9 +53,13 @@ int pattern_parse(const char *word, const struct names *known, struct arena *are
 		code = take_index(word - 1, known, arena, out, &word, err);
 		out->tail = to;
 	}
-	if (code == 0)
-		*to = '\0';
-	return code;
+	if (code < 0)
+		return code;
+	*to = '\0';
+	out->text_len = (uint64_t)(to - text);
+	out->tail_len = (uint64_t)(to - out->tail);
+	out->head_len = out->count ? (uint64_t)(strchr(text, '{') - text) : 0;
+	return 0;
 }
 
 /* Reads a number as names have it; NULL when there is none. */
@@ -71,22 +73,17 @@ static const char *read_number(const char *s, uint64_t *out)
 	return s == start || (*start == '0' && s > start + 1) ? NULL : s;
 }
 
-/* Most names differ in what is behind the last number from most patterns: that is looked at first. NULL, or where in the name it is. */
-static const char *find_tail(const struct pattern *pattern, const char *name)
+/* Most names differ in what is behind the last number from most patterns: that is looked at first. */
+bool pattern_match(const struct pattern *pattern, const char *name, uint64_t len, uint64_t *values)
 {
-	size_t len = strlen(name), tail = strlen(pattern->tail);
-
-	return len >= tail && memcmp(name + len - tail, pattern->tail, tail) == 0 ? name + len - tail : NULL;
-}
-
-bool pattern_match(const struct pattern *pattern, const char *name, uint64_t *values)
-{
-	const char *tail = find_tail(pattern, name);
+	const char *tail = name + len - pattern->tail_len;
 	uint32_t n = 0;
 
-	if (!tail)
+	if (len < pattern->head_len + pattern->tail_len || memcmp(tail, pattern->tail, pattern->tail_len) != 0 ||
+	    memcmp(name, pattern->text, pattern->head_len) != 0)
 		return false;
-	for (const char *p = pattern->text; p < pattern->tail; p++) {
+	name += pattern->head_len;
+	for (const char *p = pattern->text + pattern->head_len; p < pattern->tail; p++) {
 		if (*p == '{') {
 			name = read_number(name, &values[pattern->index[n++]]);
 			if (!name)
@@ -99,27 +96,38 @@ bool pattern_match(const struct pattern *pattern, const char *name, uint64_t *va
 	return name == tail;
 }
 
+static char *put_number(char *to, uint64_t number)
+{
+	char digits[DIGITS], *first = digits + DIGITS;
+	size_t len;
+
+	do
+		*--first = (char)('0' + number % 10);
+	while (number /= 10);
+	len = (size_t)(digits + DIGITS - first);
+	memcpy(to, first, len);
+	return to + len;
+}
+
 const char *pattern_format(const struct pattern *pattern, const char *prefix, const uint64_t *values, struct arena *arena)
 {
-	char number[PATTERN_INDEXES][DIGITS];
-	uint64_t size = strlen(prefix) + strlen(pattern->text) + 1;
+	uint64_t before = strlen(prefix);
+	char *out = arena_alloc(arena, before + pattern->text_len + pattern->count * (DIGITS - strlen("{}")) + 1, 1), *to;
 	uint32_t n = 0;
-	char *out, *to;
 
-	for (uint32_t i = 0; i < pattern->count; i++)
-		size += (uint64_t)snprintf(number[i], DIGITS, "%" PRIu64, values[pattern->index[i]]) - strlen("{}");
-	out = arena_alloc(arena, size, 1);
 	if (!out)
 		return NULL;
-	to = stpcpy(out, prefix);
-	for (const char *p = pattern->text; p < pattern->tail; p++) {
+	memcpy(out, prefix, before);
+	memcpy(out + before, pattern->text, pattern->head_len);
+	to = out + before + pattern->head_len;
+	for (const char *p = pattern->text + pattern->head_len; p < pattern->tail; p++) {
 		if (*p == '{') {
-			to = stpcpy(to, number[n++]);
+			to = put_number(to, values[pattern->index[n++]]);
 			p++;
 		} else {
 			*to++ = *p;
 		}
 	}
-	memcpy(to, pattern->tail, strlen(pattern->tail) + 1);
+	memcpy(to, pattern->tail, pattern->tail_len + 1);
 	return out;
 }

@@ -146,11 +146,6 @@ static int finish_whole(struct checkpoint_builder *b, struct checkpoint *ckpt, s
 	return code;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return natural_compare(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
-}
-
 /* Sizes of images, and of tensors in bits, need no checks after this one. */
 static int check_total(const struct checkpoint *ckpt, struct error *err)
 {
@@ -178,10 +173,12 @@ static int collect(struct checkpoint_builder *b, struct checkpoint *ckpt, struct
 
 	if (code == 0)
 		code = finish_whole(b, ckpt, &f, err);
+	if (code == 0)
+		code = checkpoint_sort(f.tensors, ckpt->count, err);
+	if (code == 0)
+		code = checkpoint_sort(f.outside, ckpt->outside_count, err);
 	if (code < 0)
 		return code;
-	qsort(f.tensors, ckpt->count, sizeof(*f.tensors), by_name);
-	qsort(f.outside, ckpt->outside_count, sizeof(*f.outside), by_name);
 	for (uint64_t i = 0; i < ckpt->outside_count; i++) {
 		const struct held *h = held_named(&b->whole, f.outside[i].name);
 
@@ -222,6 +219,11 @@ int checkpoint_finish(struct checkpoint_builder *builder, struct checkpoint **ou
 uint32_t checkpoint_block(const struct checkpoint_holding *holding, uint32_t rank)
 {
 	return holding->layout ? sharding_block(holding->layout, rank % holding->layout->devices) : 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return natural_compare(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
 }
 
 const struct tensor *checkpoint_find(const struct tensor *tensors, uint64_t count, const char *name)

@@ -130,6 +130,9 @@ void checkpoint_abandon(struct checkpoint_builder *builder);
 /* The block that `rank` has of what a holding holds. */
 uint32_t checkpoint_block(const struct checkpoint_holding *holding, uint32_t rank);
 
+/* Puts tensors into natural order. -ENOMEM. */
+int checkpoint_sort(struct tensor *list, uint64_t count, struct error *err);
+
 /* The tensor called `name` among `count` in natural order, or NULL. */
 const struct tensor *checkpoint_find(const struct tensor *tensors, uint64_t count, const char *name);
 

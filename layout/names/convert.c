@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "layout/base/natural.h"
 #include "layout/names/convert.h"
 #include "layout/names/fuse.h"
 #include "layout/names/twins.h"
@@ -273,21 +271,19 @@ static int make_lists(struct convert *c)
 	return code;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return natural_compare(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
-}
-
 /* The list as the checkpoint's tensors: sorted, every name once. */
 static int take_tensors(struct convert *c, struct tensor **out)
 {
 	struct tensor *t = arena_alloc(c->arena, c->out.count, sizeof(*t));
+	int code;
 
 	if (!t)
 		return error_nomem(c->err);
 	for (uint64_t i = 0; i < c->out.count; i++)
 		t[i] = *c->out.item[i];
-	qsort(t, c->out.count, sizeof(*t), by_name);
+	code = checkpoint_sort(t, c->out.count, c->err);
+	if (code < 0)
+		return code;
 	for (uint64_t i = 1; i < c->out.count; i++)
 		if (strcmp(t[i - 1].name, t[i].name) == 0)
 			return error_set(c->err, -EINVAL, "two tensors would have the name \"%s\"", t[i].name);

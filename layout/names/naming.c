@@ -11,10 +11,16 @@ const char *naming_text(const struct naming_form *form)
 	return recipe_naming_name(form->hf ? RECIPE_HF : form->naming);
 }
 
+/* A name that is looked up, without what comes before it for optimizer state. */
+struct name {
+	const char *text;
+	uint64_t len; /* bytes */
+};
+
 /* True when `name` matches and its numbers are in the ranges of their indexes. */
-static bool matches(const struct figures *f, const struct pattern *p, const char *name, uint64_t *values)
+static bool matches(const struct figures *f, const struct pattern *p, struct name name, uint64_t *values)
 {
-	if (!pattern_match(p, name, values))
+	if (!pattern_match(p, name.text, name.len, values))
 		return false;
 	for (uint32_t i = 0; i < p->count; i++) {
 		uint32_t w = p->index[i];
@@ -36,7 +42,7 @@ static bool holds(const struct figures *f, const struct naming_form *form, const
 	return any;
 }
 
-static bool find_line(const struct figures *f, const struct naming_form *form, const char *name, struct naming_found *out)
+static bool find_line(const struct figures *f, const struct naming_form *form, struct name name, struct naming_found *out)
 {
 	const struct recipe *r = f->recipe;
 
@@ -53,7 +59,7 @@ static bool find_line(const struct figures *f, const struct naming_form *form, c
 }
 
 /* Names that are no parameters of the model. */
-static bool find_other(const struct figures *f, const struct naming_form *form, const char *name, struct naming_found *out)
+static bool find_other(const struct figures *f, const struct naming_form *form, struct name name, struct naming_found *out)
 {
 	const struct recipe *r = f->recipe;
 
@@ -75,6 +81,8 @@ static bool find_other(const struct figures *f, const struct naming_form *form, 
 
 bool naming_find(const struct figures *f, const struct naming_form *form, const char *name, struct naming_found *out)
 {
+	struct name whole = { name, strlen(name) };
+
 	out->line = NULL;
 	out->drop = NULL;
 	out->copy = NULL;
@@ -84,10 +92,10 @@ bool naming_find(const struct figures *f, const struct naming_form *form, const 
 
 		if (strncmp(name, f->recipe->prefixes[i], len) == 0) {
 			out->prefix = f->recipe->prefixes[i];
-			return find_line(f, form, name + len, out);
+			return find_line(f, form, (struct name){ name + len, whole.len - len }, out);
 		}
 	}
-	return find_line(f, form, name, out) || find_other(f, form, name, out);
+	return find_line(f, form, whole, out) || find_other(f, form, whole, out);
 }
 
 void naming_find_again(const struct figures *f, const struct naming_form *form, const char *name, const struct naming_match *match,
@@ -97,8 +105,12 @@ void naming_find_again(const struct figures *f, const struct naming_form *form, 
 		naming_find(f, form, name, out);
 		return;
 	}
-	*out = (struct naming_found){ .line = match->line, .part = match->part, .prefix = "" };
-	pattern_match(form->hf ? &match->line->parts[match->part].hf : &match->line->ms, name, out->values);
+	out->line = match->line;
+	out->drop = NULL;
+	out->copy = NULL;
+	out->prefix = "";
+	out->part = match->part;
+	pattern_match(form->hf ? &match->line->parts[match->part].hf : &match->line->ms, name, strlen(name), out->values);
 }
 
 static uint32_t namings_of(const struct recipe *r)

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/base/natural.h"
 #include "layout/base/regexp.h"
 #include "layout/base/text.h"
 #include "layout/base/utf8.h"
@@ -239,11 +238,6 @@ static int rename_meta(struct checkpoint *ckpt, const struct rename *rules, stru
 	return 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return natural_compare(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
-}
-
 int rename_checkpoint(struct checkpoint *ckpt, const struct rename *rules, struct arena *arena, struct error *err)
 {
 	struct names seen = names_new(arena);
@@ -256,9 +250,9 @@ int rename_checkpoint(struct checkpoint *ckpt, const struct rename *rules, struc
 		if (names_find(&seen, ckpt->outside[i].name) != NAMES_NONE)
 			code = error_set(err, -EINVAL, "a tensor would get the name \"%s\", which a parameter outside the strategy has",
 					 ckpt->outside[i].name);
-	if (code < 0)
-		return code;
-	qsort(tensors, ckpt->count, sizeof(*tensors), by_name);
-	ckpt->tensors = tensors;
-	return 0;
+	if (code == 0)
+		code = checkpoint_sort(tensors, ckpt->count, err);
+	if (code == 0)
+		ckpt->tensors = tensors;
+	return code;
 }
