@@ -62,7 +62,7 @@ static int end_of(int how, struct error *err)
 
 	ending = how;
 	signals_hold();
-	cr_assert_eq(loop_start(NULL, THREADS, &loop, err), 0);
+	cr_assert_eq(loop_start(NULL, (struct loop_threads){ THREADS, THREADS }, &loop, err), 0);
 	loop_wait(loop);
 	return loop_stop(loop, err);
 }
@@ -124,6 +124,26 @@ Test(loop, more_hang_than_there_are_threads, .timeout = 60)
 	signals_hold();
 	pthread_create(&thread, NULL, release, &all);
 	cr_assert_eq(end_of(1, &err), 0, "%s", err.msg);
+	cr_assert_eq(taken, all);
+	pthread_join(thread, NULL);
+}
+
+/* Threads that only wait are slow: there are more soon, as many as there may be, and further ones for what hangs. */
+Test(loop, slow_sources, .timeout = 60)
+{
+	struct loop_threads threads = { 1, 4 };
+	unsigned all = 5;
+	struct loop *loop;
+	pthread_t thread;
+	struct error err;
+
+	requests = all;
+	ending = 1;
+	signals_hold();
+	pthread_create(&thread, NULL, release, &all);
+	cr_assert_eq(loop_start(NULL, threads, &loop, &err), 0);
+	loop_wait(loop);
+	cr_assert_eq(loop_stop(loop, &err), 0);
 	cr_assert_eq(taken, all);
 	pthread_join(thread, NULL);
 }

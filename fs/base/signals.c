@@ -51,9 +51,9 @@ static bool counts(int number)
 	return sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_IGN;
 }
 
-bool signals_wait(unsigned seconds)
+bool signals_wait(unsigned milliseconds)
 {
-	const struct timespec limit = { .tv_sec = seconds };
+	const struct timespec limit = { .tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L };
 	sigset_t set;
 
 	sigemptyset(&set);

@@ -19,9 +19,9 @@ void signals_ignore(void);
 
 /*
  * Waits for a signal of the first kind, which must be held back in every thread; those held back since are not missed. False when none
- * has come after so many seconds.
+ * has come after so many milliseconds.
  */
-bool signals_wait(unsigned seconds);
+bool signals_wait(unsigned milliseconds);
 
 /* Ends the wait of the thread `waiter`, or the one that it begins later. */
 void signals_wake(pthread_t waiter);

@@ -233,7 +233,7 @@ static const struct option table[] = {
 	  "where headers are remembered (default: gatherfs in $XDG_CACHE_HOME\n"
 	  "or ~/.cache, for root /var/cache); an index that `gatherfs index` wrote; off" },
 	{ "max_threads", OPTION_VALUE, SCOPE_READS, set_max_threads, 0, "N",
-	  "threads that work (default: 2 a processor, 4 to 16)" },
+	  "threads that work (default: one more than processors, at most 16; for slow sources twice as many)" },
 	{ "readahead", OPTION_VALUE, SCOPE_MOUNT, set_readahead, 0, "SIZE",
 	  "read-ahead of the mount; only root can raise it (default 1M; 0: leave it)" },
 	{ "cache_budget", OPTION_VALUE, SCOPE_MOUNT, set_cache_budget, 0, "SIZE|off",

@@ -11,6 +11,9 @@
 #include "fs/base/threads.h"
 #include "fs/serve/loop.h"
 
+#define SECOND 1000 /* milliseconds from one look at the threads to the next ... */
+#define TICK 50     /* ... and while all of them are busy */
+
 struct loop {
 	struct fuse_session *session;
 	pthread_t waiter;  /* that is woken by the end */
@@ -18,7 +21,7 @@ struct loop {
 	_Atomic uint32_t waiting;  /* workers, for a request */
 	_Atomic uint64_t answered; /* requests */
 	uint32_t count;    /* of workers that were started ... */
-	uint32_t most;     /* ... and that there may be */
+	uint32_t most, slow; /* ... and that there may be, and may be where sources are slow */
 	struct worker {
 		struct loop *loop;
 		pthread_t thread;
@@ -88,9 +91,9 @@ static bool stop_all(struct loop *l)
 	return true;
 }
 
-int loop_start(struct fuse_session *session, uint32_t threads, struct loop **out, struct error *err)
+int loop_start(struct fuse_session *session, struct loop_threads threads, struct loop **out, struct error *err)
 {
-	uint32_t most = threads > LOOP_MOST ? threads : LOOP_MOST;
+	uint32_t most = threads.first > LOOP_MOST ? threads.first : LOOP_MOST;
 	struct loop *l = calloc(1, sizeof(*l) + most * sizeof(l->workers[0]));
 	int rc = 0;
 
@@ -99,7 +102,8 @@ int loop_start(struct fuse_session *session, uint32_t threads, struct loop **out
 	l->session = session;
 	l->waiter = pthread_self();
 	l->most = most;
-	while (rc == 0 && l->count < threads)
+	l->slow = threads.slow;
+	while (rc == 0 && l->count < threads.first)
 		rc = start_one(l, err);
 	if (rc == 0) {
 		*out = l;
@@ -110,15 +114,40 @@ int loop_start(struct fuse_session *session, uint32_t threads, struct loop **out
 	return rc;
 }
 
+/* What the threads were seen doing. */
+struct look {
+	bool busy;         /* all of them */
+	uint64_t answered; /* requests so far */
+	uint64_t worked;   /* nanoseconds of processors so far */
+};
+
+static struct look look_at(const struct loop *l)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (struct look){ atomic_load(&l->waiting) == 0, atomic_load(&l->answered), (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec };
+}
+
+/* All were busy all the time, but less than a quarter of it with work. */
+static bool is_slow(const struct loop *l, const struct look *before, const struct look *now, unsigned milliseconds)
+{
+	return before->busy && now->busy && now->worked - before->worked < (uint64_t)milliseconds * 1000000 / 4 * l->count;
+}
+
 void loop_wait(struct loop *l)
 {
+	struct look before = { 0 }, now;
 	struct error ignored;
-	uint64_t before = 0, now;
+	unsigned pause = SECOND, hangs = 0; /* milliseconds */
 
-	for (; !signals_wait(1); before = now) {
-		now = atomic_load(&l->answered);
-		if (now == before && atomic_load(&l->waiting) == 0 && l->count < l->most)
+	for (; !signals_wait(pause); before = now, pause = now.busy ? TICK : SECOND) {
+		now = look_at(l);
+		hangs = now.busy && now.answered == before.answered ? hangs + pause : 0;
+		if ((hangs >= SECOND && l->count < l->most) || (l->count < l->slow && is_slow(l, &before, &now, pause))) {
 			start_one(l, &ignored);
+			hangs = 0;
+		}
 	}
 }
 

@@ -218,13 +218,14 @@ static void *settle(void *arg)
 	return NULL;
 }
 
-static uint32_t thread_count(const struct options *o)
+static struct loop_threads thread_counts(const struct options *o)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint32_t first = cpus <= 2 ? 3 : cpus >= 15 ? 16 : (uint32_t)cpus + 1;
 
 	if (o->max_threads)
-		return o->max_threads;
-	return cpus <= 2 ? 4 : cpus >= 8 ? 16 : (uint32_t)cpus * 2;
+		return (struct loop_threads){ o->max_threads, o->max_threads };
+	return (struct loop_threads){ first, first < 8 ? first * 2 : 16 };
 }
 
 static void tell_kernel(void *arg, uint64_t parent, const char *name)
@@ -316,7 +317,7 @@ static int start(struct serve *s, struct error *err)
 		rc = push_start(s->session, s->ops.hub, s->ops.ahead, &s->ops.push, err);
 	s->status.push = s->ops.push;
 	if (rc == 0)
-		rc = loop_start(s->session, thread_count(s->options), &s->loop, err);
+		rc = loop_start(s->session, thread_counts(s->options), &s->loop, err);
 	if (rc == 0)
 		rc = threads_start(&s->settler, settle, s, err);
 	if (rc < 0)
