@@ -326,18 +326,16 @@ int64_t hub_prune(struct hub *hub, int64_t now)
 	return next;
 }
 
-/* The node of a model that has this number: the kernel can only know it if it was there before. */
+/* The node of a model that has this number. One of tensors/ may come from before the tree was made: in a handle of an NFS client. */
 static bool take(struct hub_model *m, uint64_t number, struct hub_node *out)
 {
 	const struct tree *tree = &m->model->tree;
 	const struct tree_node *node = tree_get(tree, number);
 
-	if (!node && tensors_made(m->model)) {
-		tree = tensors_made(m->model);
-		node = tree_get(tree, number);
-	} else if (!node && tree->door && number == tensors_number(m->model)) {
+	if (!node && tree->door && number == tensors_number(m->model) && !tensors_made(m->model))
 		node = &tree->nodes[tree->door];
-	}
+	else if (!node && (tree = tensors_tree(m->model)))
+		node = tree_get(tree, number);
 	*out = (struct hub_node){ m, m->model, tree, node };
 	return node != NULL;
 }
@@ -353,7 +351,10 @@ bool hub_get(struct hub *hub, uint64_t number, struct hub_node *out)
 	if (i >= 0 && number - hub->list[i]->model->tree.base < numbers_of(hub->list[i]->model) && hold_living(hub->list[i]))
 		m = hub->list[i];
 	pthread_rwlock_unlock(&hub->lock);
-	return m && take(m, number, out);
+	if (!m || take(m, number, out))
+		return m;
+	hub_drop(hub, m, 1);
+	return false;
 }
 
 void hub_forget(struct hub *hub, uint64_t number, uint64_t count)

@@ -102,7 +102,7 @@ int loop_start(struct fuse_session *session, struct loop_threads threads, struct
 	l->session = session;
 	l->waiter = pthread_self();
 	l->most = most;
-	l->slow = threads.slow;
+	l->slow = threads.slow < most ? threads.slow : most;
 	while (rc == 0 && l->count < threads.first)
 		rc = start_one(l, err);
 	if (rc == 0) {
@@ -129,7 +129,7 @@ static struct look look_at(const struct loop *l)
 	return (struct look){ atomic_load(&l->waiting) == 0, atomic_load(&l->answered), (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec };
 }
 
-/* All were busy all the time, but less than a quarter of it with work. */
+/* All were busy both times, but worked for less than a quarter of it. A daemon that gets no processor looks the same: it will have more of them. */
 static bool is_slow(const struct loop *l, const struct look *before, const struct look *now, unsigned milliseconds)
 {
 	return before->busy && now->busy && now->worked - before->worked < (uint64_t)milliseconds * 1000000 / 4 * l->count;

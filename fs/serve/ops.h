@@ -13,7 +13,6 @@
 
 #include "fs/serve/ahead.h"
 #include "fs/serve/opened.h"
-#include "fs/serve/push.h"
 #include "fs/serve/reply.h"
 #include "fs/serve/root.h"
 #include "fs/serve/status.h"
@@ -24,7 +23,6 @@ struct ops {
 	const struct status *status;
 	struct reply *reply;
 	struct ahead *ahead; /* NULL: nothing is read ahead */
-	struct push *push;   /* NULL: nothing is pushed */
 	bool direct_io; /* of the files of the views; those of .gatherfs/ always are */
 	struct opened_list opened;
 };

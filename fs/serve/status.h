@@ -9,7 +9,6 @@
 #include <stdatomic.h>
 
 #include "fs/serve/ahead.h"
-#include "fs/serve/push.h"
 #include "fs/serve/follow.h"
 #include "fs/serve/reply.h"
 #include "layout/base/text.h"
@@ -27,7 +26,6 @@ struct status {
 	_Atomic enum status_maps direct_maps;
 	const struct reply *reply;
 	const struct ahead *ahead;  /* what reads sources ahead; NULL: off */
-	const struct push *push;    /* what pushes pages to readers who go down; NULL: off */
 };
 
 /* Finds out what the mount, which answers, can do. Not for a thread that answers requests. */

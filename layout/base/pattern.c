@@ -76,11 +76,13 @@ static const char *read_number(const char *s, uint64_t *out)
 /* Most names differ in what is behind the last number from most patterns: that is looked at first. */
 bool pattern_match(const struct pattern *pattern, const char *name, uint64_t len, uint64_t *values)
 {
-	const char *tail = name + len - pattern->tail_len;
+	const char *tail;
 	uint32_t n = 0;
 
-	if (len < pattern->head_len + pattern->tail_len || memcmp(tail, pattern->tail, pattern->tail_len) != 0 ||
-	    memcmp(name, pattern->text, pattern->head_len) != 0)
+	if (len < pattern->head_len + pattern->tail_len)
+		return false;
+	tail = name + len - pattern->tail_len;
+	if (memcmp(tail, pattern->tail, pattern->tail_len) != 0 || memcmp(name, pattern->text, pattern->head_len) != 0)
 		return false;
 	name += pattern->head_len;
 	for (const char *p = pattern->text + pattern->head_len; p < pattern->tail; p++) {

@@ -47,7 +47,7 @@ TARGET = {**test_faults.TARGET, "large": Layout([2], [0, -1])}
 
 
 def model():
-    """Likewise, and a tensor that is large enough for pages to be pushed to who goes down through it."""
+    """Likewise, and a tensor that is large enough for one who goes down through it to be seen to."""
     return test_faults.model().add("large", "F32", [1536, 1024], Layout([4], [0, -1]))
 
 
@@ -111,7 +111,7 @@ def read_some(world, file, rng, reader):
 
 
 def go_down(world, file, rng, reader):
-    """Through a mapping from the end of a file, or from some place, as a program that copies does: pages are pushed to it."""
+    """Through a mapping from the end of a file, or from some place, as a program that copies does."""
     forget(world, reader)
     end = rng.choice((len(file.want), rng.randrange(len(file.want)))) // 4096 * 4096
     for at in range(end - 4096, -1, -4096):

@@ -102,7 +102,7 @@ BOUNDS = (
 
 # A thread that begins or ends meanwhile, or is woken.
 THREADS = {"futex", "clone", "clone3", "mmap", "munmap", "mprotect", "madvise", "rseq", "set_robust_list", "prctl", "rt_sigprocmask", "exit",
-           "rt_sigtimedwait", "restart_syscall"}
+           "rt_sigtimedwait", "restart_syscall", "clock_gettime"}
 
 
 def test_calls_for_each_mebibyte(tmp):
