@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """tensors/: every tensor as files in folders, compared with numpy's reading of the same model."""
+import ctypes
 import errno
 import glob
 import json
 import os
 import shutil
 import stat
+import struct
 import subprocess
 import threading
 
@@ -15,6 +17,7 @@ import xxhash
 from mount import lib
 from ref import safefile, sharded
 
+LIBC = ctypes.CDLL(None, use_errno=True)
 UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 SAME = {"BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I16": np.int16, "U32": np.uint32, "I32": np.int32,
         "U64": np.uint64, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64, "C64": np.complex64}
@@ -141,6 +144,33 @@ def test_listing_makes_no_tree(tmp):
         entered = anonymous(pid)
         lib.need(entered - before >= 4096, f"a weak test: {entered - before} KiB for the tree")
         lib.need(listed - before <= 1024, f"{listed - before} KiB for a listing")
+
+
+def handle_of(path):
+    """The handle of a file, as an NFS server gives it to its clients."""
+    handle, mount = ctypes.create_string_buffer(struct.pack("Ii", 128, 0) + bytes(128)), ctypes.c_int()
+    done = LIBC.name_to_handle_at(-100, path.encode(), handle, ctypes.byref(mount), 0)
+    lib.equal(done, 0, f"{path}: name_to_handle_at, errno {ctypes.get_errno()}")
+    return handle
+
+
+def test_handles_outlive_the_daemon(tmp):
+    """A folder in tensors/ that a client has known is found again by another daemon, whose tree nobody has entered."""
+    _, mount = mounted(tmp)
+    with mount as root:
+        folder = next(e.path for e in os.scandir(f"{root}/tensors") if e.is_dir())
+        handles = {path: (handle_of(path), sorted(os.listdir(path))) for path in (f"{root}/tensors", folder)}
+    for handle, names in handles.values():
+        with lib.Mount(f"{tmp}/checkpoint") as root:
+            at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+            fd = LIBC.open_by_handle_at(at, handle, os.O_RDONLY | os.O_DIRECTORY)
+            code = ctypes.get_errno()
+            os.close(at)
+            if fd < 0 and code == errno.EPERM:
+                return "only root can open a handle"
+            lib.need(fd >= 0, f"open_by_handle_at: {os.strerror(code)}")
+            lib.equal(sorted(os.listdir(fd)), names, "what is in the folder")
+            os.close(fd)
 
 
 def test_first_looks_at_once(tmp):
