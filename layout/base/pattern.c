@@ -113,15 +113,14 @@ static char *put_number(char *to, uint64_t number)
 
 const char *pattern_format(const struct pattern *pattern, const char *prefix, const uint64_t *values, struct arena *arena)
 {
-	uint64_t before = strlen(prefix);
-	char *out = arena_alloc(arena, before + pattern->text_len + pattern->count * (DIGITS - strlen("{}")) + 1, 1), *to;
+	char *out = arena_alloc(arena, strlen(prefix) + pattern->text_len + pattern->count * (DIGITS - strlen("{}")) + 1, 1), *to;
 	uint32_t n = 0;
 
 	if (!out)
 		return NULL;
-	memcpy(out, prefix, before);
-	memcpy(out + before, pattern->text, pattern->head_len);
-	to = out + before + pattern->head_len;
+	to = stpcpy(out, prefix);
+	memcpy(to, pattern->text, pattern->head_len);
+	to += pattern->head_len;
 	for (const char *p = pattern->text + pattern->head_len; p < pattern->tail; p++) {
 		if (*p == '{') {
 			to = put_number(to, values[pattern->index[n++]]);
