@@ -69,11 +69,10 @@ uint64_t tensors_number(const struct model *m)
 /* The first folder on the path of a tensor, added to `folders`. False without memory. */
 static bool add_folder(const char *name, struct names *folders)
 {
-	char *path = (char *)(uintptr_t)browse_escape(name, folders->arena), *slash = path ? strchr(path, '/') : NULL;
+	const char *path = browse_escape(name, folders->arena), *slash = path ? strchr(path, '/') : NULL;
+	const char *folder = slash ? arena_strndup(folders->arena, path, (size_t)(slash - path)) : NULL;
 
-	if (slash)
-		*slash = '\0';
-	return path && (!slash || names_add(folders, path) != NAMES_NONE);
+	return slash ? folder && names_add(folders, folder) != NAMES_NONE : path != NULL;
 }
 
 /* Neighbours are in the same folder, as a rule, and are not looked at twice. */

@@ -43,11 +43,12 @@ class Counts:
     def sums(self):
         return [sum(struct.unpack_from("Q", self.memory, slot * 24 + 8 * i)[0] for slot in range(PROCESSES)) for i in range(3)]
 
+
 TARGET = {**test_faults.TARGET, "large": Layout([2], [0, -1])}
 
 
 def model():
-    """Likewise, and a tensor that is large enough for one who goes down through it to be seen to."""
+    """That of the faults, and a tensor that is long enough for a reader to be known as one who goes down."""
     return test_faults.model().add("large", "F32", [1536, 1024], Layout([4], [0, -1]))
 
 
