@@ -128,11 +128,11 @@ Test(loop, more_hang_than_there_are_threads, .timeout = 60)
 	pthread_join(thread, NULL);
 }
 
-/* Threads that only wait are slow: there are more soon, as many as there may be, and further ones for what hangs. */
-Test(loop, slow_sources, .timeout = 60)
+/* Threads that only wait are slow: there are more soon, as many as there may be. One a second, as for what hangs, would be too late. */
+Test(loop, slow_sources, .timeout = 45)
 {
-	struct loop_threads threads = { 1, 4 };
-	unsigned all = 5;
+	struct loop_threads threads = { 1, 60 };
+	unsigned all = 60;
 	struct loop *loop;
 	pthread_t thread;
 	struct error err;
