@@ -21,9 +21,8 @@
 
 #define OPTIONS_PART_SIZE (UINT64_C(3) << 30) /* bytes: part_size where none is given */
 /*
- * Bytes: readahead= where none is given. With 4 MiB, readers who go down (streams.h) load in 0.86 of the time from the page cache, for they
- * wait for the kernel at each half of it; but from slow storage readers in order get 0.6 of what they get with 1 MiB, for then the kernel's
- * own requests are in the way of those that read ahead.
+ * Bytes: readahead= where none is given. With 4 MiB, readers in order get 0.6 of what they get with 1 MiB from slow storage, for then the
+ * kernel's own requests are in the way of those that read ahead.
  */
 #define OPTIONS_READAHEAD (UINT64_C(1) << 20)
 #define OPTIONS_CACHE_BUDGET (UINT64_C(256) << 20) /* bytes: cache_budget where none is given */

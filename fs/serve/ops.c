@@ -216,8 +216,9 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 	const struct ops *ops = fuse_req_userdata(req);
 	const struct file *f = (const struct file *)(uintptr_t)fi->fh;
 
-	(void)ino;
 	ahead_note(ops->ahead, &f->at, (uint64_t)offset, size);
+	if (!(fi->flags & O_DIRECT))
+		below_note(ops->below, &(struct below_read){ ino, &f->at, (uint64_t)offset, size, fuse_req_ctx(req)->pid });
 	if (f->image)
 		reply_read(ops->reply, req, &(struct reply_range){ f->at.model, f->image, (uint64_t)offset, size });
 	else

@@ -12,6 +12,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/serve/ahead.h"
+#include "fs/serve/below.h"
 #include "fs/serve/opened.h"
 #include "fs/serve/reply.h"
 #include "fs/serve/root.h"
@@ -23,6 +24,7 @@ struct ops {
 	const struct status *status;
 	struct reply *reply;
 	struct ahead *ahead; /* NULL: nothing is read ahead */
+	struct below *below; /* NULL: nor for readers who go down */
 	bool direct_io; /* of the files of the views; those of .gatherfs/ always are */
 	struct opened_list opened;
 };

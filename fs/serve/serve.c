@@ -167,9 +167,9 @@ static void sys_set(const char *path, uint64_t value)
 /*
  * Only root can raise it, and only once the mount is there; where that does not work the kernel's own remains. Putting pages into the
  * page cache ahead of readers (notify_store) would need no right, but of readers who map in order it made 0.7 to 0.85, of others 0.85 to
- * 0.95, for on two cores those are not idle meanwhile. Readers who go down had 1.6 times the throughput; but storing waits, where no signal
- * is heard, for a page that a request holds, and holds the connection meanwhile: a daemon that is killed then is never gone, and its readers
- * wait for ever.
+ * 0.95, for on two cores those are not idle meanwhile; and storing waits, where no signal is heard, for a page that a request holds, and
+ * holds the connection meanwhile: a daemon that is killed then is never gone, and its readers wait for ever. For those who go down, see
+ * below.h.
  */
 static void raise_readahead(struct serve *s, dev_t dev)
 {
@@ -264,6 +264,13 @@ static void stop_watching(struct serve *s)
 	s->watch = NULL;
 }
 
+/* Likewise what reads for readers who go down: it opens files of the mount. */
+static void stop_reading_below(struct serve *s)
+{
+	if (!below_stop(s->ops.below, LOOP_PATIENCE))
+		leave_anyway(s);
+}
+
 /* What it asks the kernel to read it does not wait for, as a rule. */
 static void stop_reading_ahead(struct serve *s)
 {
@@ -288,9 +295,12 @@ static int stop(struct serve *s, struct error *err)
 	int rc;
 
 	stop_watching(s);
+	stop_reading_below(s);
 	rc = s->loop ? loop_stop(s->loop, err) : 0;
 	if (rc == -EBUSY)
 		leave_anyway(s);
+	below_free(s->ops.below);
+	s->ops.below = NULL;
 	stop_reading_ahead(s);
 	return rc;
 }
@@ -304,6 +314,9 @@ static int start(struct serve *s, struct error *err)
 	if (rc == 0)
 		rc = ahead_start(s->ops.hub, s->options->cache_budget, &s->ops.ahead, err);
 	s->status.ahead = s->ops.ahead;
+	if (rc == 0 && !s->options->direct_io)
+		rc = below_start(s->ops.hub, s->point, &s->ops.below, err);
+	s->status.below = s->ops.below;
 	if (rc == 0)
 		rc = loop_start(s->session, thread_counts(s->options), &s->loop, err);
 	if (rc == 0)

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "fs/serve/ahead.h"
+#include "fs/serve/below.h"
 #include "fs/serve/follow.h"
 #include "fs/serve/reply.h"
 #include "layout/base/text.h"
@@ -26,6 +27,7 @@ struct status {
 	_Atomic enum status_maps direct_maps;
 	const struct reply *reply;
 	const struct ahead *ahead;  /* what reads sources ahead; NULL: off */
+	const struct below *below;  /* what reads for readers who go down; NULL: off */
 };
 
 /* Finds out what the mount, which answers, can do. Not for a thread that answers requests. */

@@ -76,11 +76,18 @@ static void add_sources(struct text *t, const struct status *s)
 		 "sources", s->options->cache_budget, sum.asked, sum.spared);
 }
 
+static void add_below(struct text *t, uint64_t sum)
+{
+	text_add(t, "%-12s %" PRIu64 " bytes were asked for ahead of readers who go down\n", "below", sum);
+}
+
 void status_reading_text(const struct status *s, struct text *t)
 {
 	add_readahead(t, s);
 	if (s->options->cache_budget)
 		add_sources(t, s);
+	if (below_sum(s->below))
+		add_below(t, below_sum(s->below));
 	if (s->options->direct_io)
 		add_direct_io(t, atomic_load(&s->direct_maps));
 	if (s->options->trust_sources)
@@ -102,6 +109,7 @@ void status_reading_json(const struct status *s, struct text *t)
 	report_json_number(t, "cache_budget", s->options->cache_budget);
 	report_json_number(t, "ahead_asked", sum.asked);
 	report_json_number(t, "ahead_cached", sum.spared);
+	report_json_number(t, "below_asked", below_sum(s->below));
 	json_flag(t, "direct_io", s->options->direct_io);
 	json_flag(t, "shared_mappings", !s->options->direct_io || atomic_load(&s->direct_maps) == STATUS_MAPS_YES);
 	json_flag(t, "trust_sources", s->options->trust_sources);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads for readers who go down (falls.h) what lies below them, while they work on what is above: mapped files that safe_open() copies
+ * are loaded in two thirds of the time so. Readers who go up are the kernel's: for them it reads ahead.
+ *
+ * A thread of its own does it as any program could: it opens the file of the mount and asks the kernel to read ahead (readahead(2)).
+ * What it asks for is answered, checked and refused as ever, and where nobody answers, its reader is told so, and not the thread.
+ *
+ * The thread has a table of descriptors of its own, without the connection to the kernel: when the daemon is killed, the connection
+ * ends with the threads that answer, and with it whatever this thread waits for.
+ *
+ * Whoever answers a read leaves a note of it, and never waits: when the note's place is busy, it is lost, and so is nothing but time.
+ */
+#ifndef FS_BELOW_H
+#define FS_BELOW_H
+
+#include <sys/types.h>
+
+#include "fs/serve/hub.h"
+
+struct below;
+
+/* Starts the thread, for the mount on `point`, a path without links that must last. 0, or a negative errno with a message. */
+int below_start(struct hub *hub, const char *point, struct below **out, struct error *err);
+
+/* A read through the page cache, by the thread `reader`. */
+struct below_read {
+	uint64_t number; /* the kernel's, of the node `at` */
+	const struct hub_node *at;
+	uint64_t offset, size; /* bytes */
+	pid_t reader;
+};
+
+/* Notes a read. From any thread. NULL does nothing, nor does a read of the thread's own. */
+void below_note(struct below *b, const struct below_read *read);
+
+/* Bytes that were asked for so far. */
+uint64_t below_sum(const struct below *b);
+
+/* Ends the thread, while requests are still answered; false when it has not ended after so many seconds. */
+bool below_stop(struct below *b, unsigned seconds);
+
+/* When it has ended and nobody notes anything any more. */
+void below_free(struct below *b);
+
+#endif
