@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/buffer.h"
 #include "fs/model/gather.h"
 #include "fs/model/scatter.h"
 #include "fs/source/mapped.h"
@@ -268,7 +269,7 @@ static uint64_t rows_that_fit(const struct gather *g, const struct run *run)
 /* Stages all rows of a run, in as many batches as they need. A row is shorter than the staging buffer. */
 static int take_staged(struct gather *g, struct run run)
 {
-	if (!g->staging && !(g->staging = malloc(STAGING)))
+	if (!g->staging && !(g->staging = buffer_new(STAGING)))
 		return error_nomem(g->err);
 	while (run.rows > 0) {
 		struct run part = run;

@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "fs/base/buffer.h"
 #include "fs/serve/pieces.h"
 #include "fs/serve/reply.h"
 
@@ -86,7 +86,8 @@ static struct buffers *get_buffers(struct reply *r, uint64_t size)
 		b = new_buffers(r);
 	if (!b || size <= b->size)
 		return b;
-	if (posix_memalign(&data, (size_t)sysconf(_SC_PAGESIZE), size) != 0)
+	data = buffer_new(size);
+	if (!data)
 		return NULL;
 	free(b->data);
 	b->data = data;

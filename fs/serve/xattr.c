@@ -5,6 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "fs/base/buffer.h"
 #include "fs/model/gather.h"
 #include "fs/serve/xattr.h"
 #include "layout/names/weave.h"
@@ -114,7 +115,7 @@ static int hash(const struct hub_node *at, const struct image *image, XXH3_state
 static int write_hash(const struct hub_node *at, const struct image *image, struct text *text)
 {
 	XXH3_state_t *state = XXH3_createState();
-	uint8_t *buf = malloc(CHUNK);
+	uint8_t *buf = buffer_new(CHUNK);
 	struct gather *g = gather_new();
 	XXH128_canonical_t canonical;
 	int rc = state && buf && g ? hash(at, image, state, buf, g) : -ENOMEM;

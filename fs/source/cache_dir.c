@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/base/buffer.h"
 #include "fs/base/persist.h"
 #include "fs/source/cache_dir.h"
 #include "fs/source/cache_prune.h"
@@ -99,7 +100,7 @@ static int check_file(const char *path, const struct stat *st, const char *sourc
 
 static int read_all(int fd, const char *path, uint64_t size, struct bytes *out, struct error *err)
 {
-	uint8_t *buf = malloc(size + !size);
+	uint8_t *buf = buffer_new(size);
 	uint64_t done = 0;
 	ssize_t n = 1;
 

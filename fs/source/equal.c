@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/buffer.h"
 #include "fs/source/equal.h"
 #include "fs/source/source.h"
 
@@ -38,7 +39,7 @@ static int compare_all(const struct source *s, uint8_t *buf, struct error *err)
 int equal_check(const char *a, const char *b, const struct fence *fence, struct error *err)
 {
 	struct sources *two = source_list_new();
-	uint8_t *buf = malloc(2 * CHUNK);
+	uint8_t *buf = buffer_new(2 * CHUNK);
 	uint32_t i;
 	int code = two && buf ? 0 : error_nomem(err);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "fs/base/buffer.h"
 #include "fs/source/header.h"
 #include "fs/source/mapped.h"
 
@@ -20,7 +21,7 @@ static int make_room(struct header_room *room, uint64_t len, struct error *err)
 	if (len <= room->len)
 		return 0;
 	header_room_free(room);
-	room->ptr = malloc(len);
+	room->ptr = buffer_new(len);
 	if (!room->ptr)
 		return error_nomem(err);
 	room->len = len;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/base/buffer.h"
 #include "fs/base/patience.h"
 #include "fs/base/pool.h"
 #include "fs/source/scan.h"
@@ -164,7 +165,7 @@ static int hash_one(uint64_t index, void *state, void *arg, struct error *err)
 static void *room_new(void *arg)
 {
 	(void)arg;
-	return malloc(SLURP_ROOM);
+	return buffer_new(SLURP_ROOM);
 }
 
 /* The text of a file that was hashed, if it is still the same. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/buffer.h"
 #include "fs/base/pool.h"
 #include "fs/verbs/checking.h"
 #include "layout/formats/step.h"
@@ -119,7 +120,7 @@ static uint64_t bytes_to_read(const struct check *c)
 static void *window_new(void *arg)
 {
 	(void)arg;
-	return malloc(WINDOW);
+	return buffer_new(WINDOW);
 }
 
 static void report(struct check *c)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/buffer.h"
 #include "fs/base/pool.h"
 #include "fs/base/progress.h"
 #include "fs/base/term.h"
@@ -38,8 +39,8 @@ struct job {
 
 /* What a thread has for itself. */
 struct worker {
+	uint8_t window[WINDOW]; /* first: on a page */
 	struct gather *gather;
-	uint8_t window[WINDOW];
 };
 
 static void worker_free(void *arg)
@@ -52,7 +53,7 @@ static void worker_free(void *arg)
 
 static void *worker_new(void *arg)
 {
-	struct worker *w = malloc(sizeof(*w));
+	struct worker *w = buffer_new(sizeof(*w));
 
 	(void)arg;
 	if (!w)

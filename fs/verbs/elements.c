@@ -2,6 +2,7 @@
 /* See elements.h. */
 #include <stdlib.h>
 
+#include "fs/base/buffer.h"
 #include "fs/options/pattern.h"
 #include "fs/verbs/elements.h"
 #include "layout/checkpoint/describe.h"
@@ -78,7 +79,7 @@ struct elements_reader *elements_reader_new(void)
 	if (!r)
 		return NULL;
 	r->gather = gather_new();
-	r->data = malloc(ELEMENTS_BYTES_MAX);
+	r->data = buffer_new(ELEMENTS_BYTES_MAX);
 	if (r->gather && r->data)
 		return r;
 	elements_reader_free(r);

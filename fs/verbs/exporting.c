@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/base/buffer.h"
 #include "fs/verbs/exporting.h"
 
 struct export_part export_part_of(const struct export *e, uint64_t number)
@@ -107,8 +108,8 @@ static void *thread_new(void *arg)
 	if (!t)
 		return NULL;
 	t->gather = gather_new();
-	t->buf = malloc(EXPORT_STEP);
-	t->other = malloc(EXPORT_STEP);
+	t->buf = buffer_new(EXPORT_STEP);
+	t->other = buffer_new(EXPORT_STEP);
 	if (t->gather && t->buf && t->other)
 		return t;
 	thread_free(t);
