@@ -359,18 +359,22 @@ Test(checkpoint, keeps_copies)
 	arena_free(arena);
 }
 
-/* Names in the order of natural_compare(), each still with what belongs to it. */
-Test(checkpoint, sorting)
+/* Names in the order of natural_compare(), each still with what belongs to it. `near`: they are in order before, but for a few places. */
+static void sort(uint64_t near)
 {
 	enum { COUNT = 3000 };
 	static struct tensor list[COUNT];
-	static char names[COUNT][24];
+	static char names[COUNT][32];
 	uint64_t seed = 20261201;
 	struct error err;
 
 	for (uint64_t i = 0; i < COUNT; i++) {
 		seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-		snprintf(names[i], sizeof(names[i]), "l.%0*u.%c%u", (int)(seed >> 60) % 4, (unsigned)(seed >> 33) % 300, "ab.0"[seed >> 40 & 3], (unsigned)i);
+		if (near)
+			snprintf(names[i], sizeof(names[i]), "l.%u.w", (unsigned)(i / near * near + (i % near * 3 + (i / near & 1)) % near));
+		else
+			snprintf(names[i], sizeof(names[i]), "l.%0*u.%c%u", (int)(seed >> 60) % 4, (unsigned)(seed >> 33) % 300,
+				 "ab.0"[seed >> 40 & 3], (unsigned)i);
 		list[i] = (struct tensor){ .name = names[i], .bytes = i };
 	}
 	cr_assert_eq(checkpoint_sort(list, COUNT, &err), 0);
@@ -380,4 +384,12 @@ Test(checkpoint, sorting)
 		cr_assert_eq(checkpoint_find(list, COUNT, names[i])->bytes, i);
 	}
 	cr_assert_eq(checkpoint_sort(list, 0, &err), 0);
+}
+
+Test(checkpoint, sorting)
+{
+	static const uint64_t near[] = { 0, 1, 2, 5, 10, 20, 100 }; /* no multiples of 3 */
+
+	for (size_t i = 0; i < sizeof(near) / sizeof(*near); i++)
+		sort(near[i]);
 }

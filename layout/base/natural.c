@@ -90,10 +90,13 @@ uint64_t natural_key(const char *name, uint8_t *key)
 	uint8_t *at = key;
 
 	while (*name) {
-		if (is_digit(*name))
+		size_t letters = strcspn(name, "0123456789");
+
+		memcpy(at, name, letters);
+		at += letters;
+		name += letters;
+		if (*name)
 			at = put_number(&name, at);
-		else
-			*at++ = (uint8_t)*name++;
 	}
 	return (uint64_t)(at - key);
 }
