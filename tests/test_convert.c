@@ -9,6 +9,7 @@
 
 #include "layout/base/natural.h"
 #include "layout/names/convert.h"
+#include "layout/names/naming.h"
 #include "layout/names/recipes.h"
 #include "layout/names/twins.h"
 #include "tests/prop_gather.h"
@@ -225,12 +226,40 @@ static struct checkpoint save(struct world *w, const struct checkpoint *view)
 	return checkpoint_of(w, saved, view->count);
 }
 
+/* Names are recognised as a search of each finds them, in order or not. */
+static void recognise(struct world *w, const struct checkpoint *ckpt, enum recipe_naming to)
+{
+	struct naming_match *matches = arena_alloc(w->arena, ckpt->count, sizeof(*matches));
+	struct tensor *t = arena_alloc(w->arena, ckpt->count, sizeof(*t));
+	struct naming_form form;
+	struct naming_found found;
+	struct error err;
+
+	memcpy(t, ckpt->tensors, ckpt->count * sizeof(*t));
+	for (int turn = 0; turn < 2; turn++) {
+		cr_assert_eq(naming_recognise(&w->figures, t, ckpt->count, to, matches, &form, &err), 0, "%s", err.msg);
+		for (uint64_t i = 0; i < ckpt->count; i++) {
+			cr_assert(naming_find(&w->figures, &form, t[i].name, &found), "%s", t[i].name);
+			cr_assert(matches[i].line == (found.prefix[0] ? NULL : found.line), "%s", t[i].name);
+			cr_assert(!matches[i].line || matches[i].part == found.part, "%s", t[i].name);
+		}
+		for (uint64_t i = ckpt->count; i > 1; i--) {
+			uint64_t other = draw(&w->seed, i);
+			struct tensor one = t[other];
+
+			t[other] = t[i - 1];
+			t[i - 1] = one;
+		}
+	}
+}
+
 static void convert(struct world *w, struct checkpoint *ckpt, enum recipe_naming to, uint64_t left_out)
 {
 	struct convert_options options = { .figures = &w->figures, .to = to };
 	struct convert_done done;
 	struct error err;
 
+	recognise(w, ckpt, to);
 	cr_assert_eq(convert_checkpoint(ckpt, &options, w->arena, &done, &err), 0, "%s to %s: %s", w->recipe->family,
 		     recipe_naming_name(to), err.msg);
 	cr_assert_eq(done.left_out.names.count, left_out);

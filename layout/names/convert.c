@@ -6,12 +6,6 @@
 #include "layout/names/fuse.h"
 #include "layout/names/twins.h"
 
-/* Tensors one after the other; each stays where it is, for others are made of it. */
-struct list {
-	const struct tensor **item; /* [count] */
-	uint64_t count, capacity;
-};
-
 /* A woven tensor in the making. */
 struct instance {
 	const struct recipe_line *line;
@@ -26,43 +20,58 @@ struct convert {
 	struct naming_form from, to; /* to: MindSpore's side of it is made */
 	struct naming_match *matches; /* [ckpt->count] as what each tensor was recognised in `from` */
 	bool to_hf;
-	struct list hf, out;         /* the tensors by Hugging Face's names; by those that are asked for */
+	const struct tensor **hf;    /* [hf_count] the tensors by Hugging Face's names, where those are not what is asked for: */
+	uint64_t hf_count, room_hf;  /* others are made of them, so each stays where it is */
+	struct tensor *out;          /* [out_count] the tensors by the names that are asked for */
+	uint64_t out_count, room_out;
 	struct names keys;           /* of the instances */
 	struct instance *instances;  /* [keys.count] */
-	uint32_t room;               /* of instances */
+	uint64_t room;               /* of instances */
 	struct convert_done *done;
 	struct error *err;
 };
 
-static int add(struct convert *c, struct list *list, const struct tensor *t)
+/* A new tensor of those that are asked for, to be filled before the next; NULL without memory. */
+static struct tensor *append(struct convert *c)
 {
-	const struct tensor **item = arena_grow(c->arena, list->item, list->count, &list->capacity, sizeof(*item));
+	struct tensor *out = arena_grow(c->arena, c->out, c->out_count, &c->room_out, sizeof(*out));
 
-	if (!item)
-		return error_nomem(c->err);
-	list->item = item;
-	list->item[list->count++] = t;
-	return 0;
-}
-
-/* A new tensor at the end of a list, or NULL without memory. */
-static struct tensor *append(struct convert *c, struct list *list)
-{
-	struct tensor *t = arena_alloc(c->arena, 1, sizeof(*t));
-
-	return t && add(c, list, t) == 0 ? t : NULL;
+	if (!out)
+		return NULL;
+	c->out = out;
+	return &c->out[c->out_count++];
 }
 
 /* The same tensor under another name. */
-static int add_clone(struct convert *c, struct list *list, const struct tensor *t, const char *name)
+static int add_clone(struct convert *c, const struct tensor *t, const char *name)
 {
-	struct tensor *clone = name ? append(c, list) : NULL;
+	struct tensor *clone = name ? append(c) : NULL;
 
 	if (!clone)
 		return error_nomem(c->err);
 	*clone = *t;
 	clone->name = name;
 	return 0;
+}
+
+/* Takes a tensor by its Hugging Face name as one that others may be made of. */
+static int list(struct convert *c, const struct tensor *t)
+{
+	const struct tensor **hf = arena_grow(c->arena, c->hf, c->hf_count, &c->room_hf, sizeof(*hf));
+
+	if (!hf)
+		return error_nomem(c->err);
+	c->hf = hf;
+	c->hf[c->hf_count++] = t;
+	return 0;
+}
+
+/* A new tensor by its Hugging Face name; NULL without memory. */
+static struct tensor *append_hf(struct convert *c)
+{
+	struct tensor *t = c->to_hf ? append(c) : arena_alloc(c->arena, 1, sizeof(*t));
+
+	return c->to_hf || (t && list(c, t) == 0) ? t : NULL;
 }
 
 static int leave_out(struct convert *c, const struct tensor *t, const char *why)
@@ -103,10 +112,15 @@ static int unfuse(struct convert *c, const struct tensor *t, struct naming_found
 		if (code < 0)
 			break;
 		name = pattern_format(&line->parts[part].hf, found->prefix, found->values, c->arena);
-		if (!line->woven)
-			return add_clone(c, &c->hf, t, name);
-		out = name ? append(c, &c->hf) : NULL;
-		code = out ? fuse_split(c->figures, line, name, i, t, c->arena, out, c->err) : error_nomem(c->err);
+		out = name ? append_hf(c) : NULL;
+		if (!out)
+			return error_nomem(c->err);
+		if (line->woven) {
+			code = fuse_split(c->figures, line, name, i, t, c->arena, out, c->err);
+		} else {
+			*out = *t;
+			out->name = name;
+		}
 	}
 	return code;
 }
@@ -118,36 +132,27 @@ static int to_hf(struct convert *c, uint64_t number)
 	struct naming_found found;
 
 	if (c->from.hf)
-		return add(c, &c->hf, t);
+		return list(c, t);
 	naming_find_again(c->figures, &c->from, t->name, &c->matches[number], &found);
 	if (c->to_hf && (found.prefix[0] || !found.line))
 		return leave_out(c, t, found.prefix[0] ? "optimizer state, for which Hugging Face has no names" :
 							 "no parameter of the model, so Hugging Face has no name for it");
-	return found.line ? unfuse(c, t, &found) : add(c, &c->out, t);
+	return found.line ? unfuse(c, t, &found) : add_clone(c, t, t->name);
 }
 
 /* The instance `name` of a line, made when its first source comes. NULL without memory. */
 static struct instance *instance_of(struct convert *c, const char *name, const struct naming_found *found)
 {
 	uint32_t n = names_add(&c->keys, name);
+	struct instance *list = n == NAMES_NONE ? NULL : arena_grow(c->arena, c->instances, n, &c->room, sizeof(*list));
 
-	if (n == NAMES_NONE)
+	if (!list)
 		return NULL;
-	if (n == c->room) {
-		uint32_t room = n ? n * 2 : 64;
-		struct instance *more = arena_alloc(c->arena, room, sizeof(*more));
-
-		if (!more)
-			return NULL;
-		if (n)
-			memcpy(more, c->instances, n * sizeof(*more));
-		c->instances = more;
-		c->room = room;
-	}
-	if (!c->instances[n].line)
-		c->instances[n] = (struct instance){ .line = found->line, .name = name,
-						     .sources = arena_alloc(c->arena, fuse_slots(c->figures, found->line), sizeof(void *)) };
-	return c->instances[n].sources ? &c->instances[n] : NULL;
+	c->instances = list;
+	if (!list[n].line)
+		list[n] = (struct instance){ .line = found->line, .name = name,
+					     .sources = arena_alloc(c->arena, fuse_slots(c->figures, found->line), sizeof(void *)) };
+	return list[n].sources ? &list[n] : NULL;
 }
 
 /* Two lines that make one tensor, or two tensors that are one part of it. */
@@ -186,7 +191,7 @@ static int fuse(struct convert *c, const struct tensor *t)
 		return code;
 	name = pattern_format(&found.line->ms, found.prefix, found.values, c->arena);
 	if (!found.line->woven)
-		return add_clone(c, &c->out, t, name);
+		return add_clone(c, t, name);
 	instance = name ? instance_of(c, name, &found) : NULL;
 	if (!instance)
 		return error_nomem(c->err);
@@ -229,7 +234,7 @@ static int finish_instance(struct convert *c, struct instance *in)
 			return error_set(c->err, -EINVAL, "tensor \"%s\" would be made of \"%s\", itself a part of the fused \"%s\": take "
 					 "these apart with names=hf, and mount that mount with names=%s", in->name, in->sources[i]->name,
 					 in->sources[i]->weave->parts[0].source->name, recipe_naming_name(c->to.naming));
-	out = append(c, &c->out);
+	out = append(c);
 	return out ? fuse_make(c->figures, in->line, in->name, in->sources, c->arena, out, c->err) : error_nomem(c->err);
 }
 
@@ -237,61 +242,51 @@ static int finish_instance(struct convert *c, struct instance *in)
 static int add_copies(struct convert *c)
 {
 	struct pairs copies;
-	uint64_t count = c->hf.count;
+	uint64_t count = c->out_count;
 	int code = twins_list(c->figures, &c->from, c->arena, &copies, c->err);
 
 	for (uint64_t i = 0; code == 0 && i < copies.names.count; i++) {
 		const char *of = copies.pair[i].value;
 		uint64_t k = 0;
 
-		while (k < count && strcmp(c->hf.item[k]->name, of) != 0)
+		while (k < count && strcmp(c->out[k].name, of) != 0)
 			k++;
-		code = k < count ? add_clone(c, &c->hf, c->hf.item[k], copies.pair[i].key)
+		code = k < count ? add_clone(c, &c->out[k], copies.pair[i].key)
 				 : error_set(c->err, -EINVAL, "tensor \"%s\" is missing: \"%s\" is a copy of it", of, copies.pair[i].key);
 	}
 	return code;
 }
 
-static int make_lists(struct convert *c)
+static int make_tensors(struct convert *c)
 {
 	int code = 0;
 
 	for (uint64_t i = 0; code == 0 && i < c->ckpt->count; i++)
 		code = to_hf(c, i);
 	if (code == 0 && c->to_hf)
-		code = add_copies(c);
-	if (code < 0 || c->to_hf) {
-		c->out = c->hf;
-		return code;
-	}
-	for (uint64_t i = 0; code == 0 && i < c->hf.count; i++)
-		code = fuse(c, c->hf.item[i]);
+		return add_copies(c);
+	for (uint64_t i = 0; code == 0 && i < c->hf_count; i++)
+		code = fuse(c, c->hf[i]);
 	for (uint32_t i = 0; code == 0 && i < c->keys.count; i++)
 		code = finish_instance(c, &c->instances[i]);
 	return code;
 }
 
-/* The list as the checkpoint's tensors: sorted, every name once. */
-static int take_tensors(struct convert *c, struct tensor **out)
+/* As a checkpoint's tensors are: sorted, every name once. */
+static int sort_tensors(struct convert *c)
 {
-	struct tensor *t = arena_alloc(c->arena, c->out.count, sizeof(*t));
-	int code;
+	const struct tensor *t = c->out;
+	int code = checkpoint_sort(c->out, c->out_count, c->err);
 
-	if (!t)
-		return error_nomem(c->err);
-	for (uint64_t i = 0; i < c->out.count; i++)
-		t[i] = *c->out.item[i];
-	code = checkpoint_sort(t, c->out.count, c->err);
 	if (code < 0)
 		return code;
-	for (uint64_t i = 1; i < c->out.count; i++)
+	for (uint64_t i = 1; i < c->out_count; i++)
 		if (strcmp(t[i - 1].name, t[i].name) == 0)
 			return error_set(c->err, -EINVAL, "two tensors would have the name \"%s\"", t[i].name);
 	for (uint64_t i = 0; i < c->ckpt->outside_count; i++)
-		if (checkpoint_find(t, c->out.count, c->ckpt->outside[i].name))
+		if (checkpoint_find(t, c->out_count, c->ckpt->outside[i].name))
 			return error_set(c->err, -EINVAL, "a tensor would get the name \"%s\", which a parameter outside the strategy has",
 					 c->ckpt->outside[i].name);
-	*out = t;
 	return 0;
 }
 
@@ -307,9 +302,9 @@ static int rename_meta(struct convert *c, struct pair **out)
 		uint64_t same = 0;
 
 		meta[i] = c->ckpt->meta[i];
-		for (uint64_t k = 0; t && k < c->out.count; k++)
-			if (c->out.item[k]->pieces == t->pieces) {
-				meta[i].key = c->out.item[k]->name;
+		for (uint64_t k = 0; t && k < c->out_count; k++)
+			if (c->out[k].pieces == t->pieces) {
+				meta[i].key = c->out[k].name;
 				same++;
 			}
 		if (t && same != 1)
@@ -352,20 +347,22 @@ static bool is_there(const struct convert *c)
 
 static int rebuild(struct convert *c, struct checkpoint *ckpt)
 {
-	struct tensor *tensors = NULL;
 	struct pair *meta = NULL;
-	int code = make_lists(c);
+	int code;
 
+	c->room_out = ckpt->count; /* of tensors that are fused there will be fewer, of those taken apart more */
+	c->out = arena_alloc(c->arena, c->room_out, sizeof(*c->out));
+	code = c->out ? make_tensors(c) : error_nomem(c->err);
 	if (code == 0)
-		code = take_tensors(c, &tensors);
+		code = sort_tensors(c);
 	if (code == 0)
 		code = rename_meta(c, &meta);
 	if (code == 0)
 		code = note_left_out(ckpt, &c->done->left_out, c->arena, c->err);
 	if (code < 0)
 		return code;
-	ckpt->tensors = tensors;
-	ckpt->count = c->out.count;
+	ckpt->tensors = c->out;
+	ckpt->count = c->out_count;
 	ckpt->meta = meta;
 	return 0;
 }

@@ -4,8 +4,6 @@
 
 #include "layout/names/naming.h"
 
-#define FORMS 64 /* ways of reading names that are tried */
-
 const char *naming_text(const struct naming_form *form)
 {
 	return recipe_naming_name(form->hf ? RECIPE_HF : form->naming);
@@ -17,10 +15,19 @@ struct name {
 	uint64_t len; /* bytes */
 };
 
-/* True when `name` matches and its numbers are in the ranges of their indexes. */
-static bool matches(const struct figures *f, const struct pattern *p, struct name name, uint64_t *values)
+uint32_t naming_parts(const struct naming_form *form, const struct recipe_line *line)
 {
-	if (!pattern_match(p, name.text, name.len, values))
+	return form->hf ? line->count : 1;
+}
+
+const struct pattern *naming_pattern(const struct naming_form *form, const struct recipe_line *line, uint32_t part)
+{
+	return form->hf ? &line->parts[part].hf : &line->ms;
+}
+
+bool naming_matches(const struct figures *f, const struct pattern *p, const char *name, uint64_t len, uint64_t *values)
+{
+	if (!pattern_match(p, name, len, values))
 		return false;
 	for (uint32_t i = 0; i < p->count; i++) {
 		uint32_t w = p->index[i];
@@ -31,8 +38,7 @@ static bool matches(const struct figures *f, const struct pattern *p, struct nam
 	return true;
 }
 
-/* True for a line that counts: under its conditions, and with a value for each index that only Hugging Face's side has. */
-static bool holds(const struct figures *f, const struct naming_form *form, const struct recipe_line *line)
+bool naming_holds(const struct figures *f, const struct naming_form *form, const struct recipe_line *line)
 {
 	bool any = figures_hold(&line->when, form->naming, form->flags);
 
@@ -49,8 +55,9 @@ static bool find_line(const struct figures *f, const struct naming_form *form, s
 	for (uint32_t i = 0; i < r->line_count; i++) {
 		const struct recipe_line *line = &r->lines[i];
 
-		for (out->part = 0; out->part < (form->hf ? line->count : 1); out->part++)
-			if (matches(f, form->hf ? &line->parts[out->part].hf : &line->ms, name, out->values) && holds(f, form, line)) {
+		for (out->part = 0; out->part < naming_parts(form, line); out->part++)
+			if (naming_matches(f, naming_pattern(form, line, out->part), name.text, name.len, out->values) &&
+			    naming_holds(f, form, line)) {
 				out->line = line;
 				return true;
 			}
@@ -64,29 +71,34 @@ static bool find_other(const struct figures *f, const struct naming_form *form, 
 	const struct recipe *r = f->recipe;
 
 	for (uint32_t i = 0; !form->hf && i < r->extra_count; i++)
-		if (matches(f, &r->extras[i], name, out->values))
+		if (naming_matches(f, &r->extras[i], name.text, name.len, out->values))
 			return true;
 	for (uint32_t i = 0; form->hf && i < r->copy_count; i++)
-		if (figures_hold(&r->copies[i].when, form->naming, form->flags) && matches(f, &r->copies[i].hf, name, out->values)) {
+		if (figures_hold(&r->copies[i].when, form->naming, form->flags) && naming_matches(f, &r->copies[i].hf, name.text, name.len, out->values)) {
 			out->copy = &r->copies[i];
 			return true;
 		}
 	for (uint32_t i = 0; form->hf && i < r->drop_count; i++)
-		if (figures_hold(&r->drops[i].when, form->naming, form->flags) && matches(f, &r->drops[i].hf, name, out->values)) {
+		if (figures_hold(&r->drops[i].when, form->naming, form->flags) && naming_matches(f, &r->drops[i].hf, name.text, name.len, out->values)) {
 			out->drop = &r->drops[i];
 			return true;
 		}
 	return false;
 }
 
+static void begin(struct naming_found *out, const struct recipe_line *line)
+{
+	out->line = line;
+	out->drop = NULL;
+	out->copy = NULL;
+	out->prefix = "";
+}
+
 bool naming_find(const struct figures *f, const struct naming_form *form, const char *name, struct naming_found *out)
 {
 	struct name whole = { name, strlen(name) };
 
-	out->line = NULL;
-	out->drop = NULL;
-	out->copy = NULL;
-	out->prefix = "";
+	begin(out, NULL);
 	for (uint32_t i = 0; i < f->recipe->prefix_count; i++) {
 		size_t len = strlen(f->recipe->prefixes[i]);
 
@@ -105,135 +117,9 @@ void naming_find_again(const struct figures *f, const struct naming_form *form, 
 		naming_find(f, form, name, out);
 		return;
 	}
-	out->line = match->line;
-	out->drop = NULL;
-	out->copy = NULL;
-	out->prefix = "";
+	begin(out, match->line);
 	out->part = match->part;
-	pattern_match(form->hf ? &match->line->parts[match->part].hf : &match->line->ms, name, strlen(name), out->values);
-}
-
-static uint32_t namings_of(const struct recipe *r)
-{
-	uint32_t bits = 0;
-
-	for (uint32_t i = 0; i < r->line_count; i++)
-		bits |= r->lines[i].when.namings;
-	return bits;
-}
-
-static uint32_t options_of(const struct recipe *r)
-{
-	uint32_t bits = 0;
-
-	for (uint32_t i = 0; i < r->flag_count; i++)
-		bits |= (uint32_t)r->flags[i].option << i;
-	return bits;
-}
-
-static void add_form(struct naming_form *forms, uint32_t *count, struct naming_form form)
-{
-	if (*count < FORMS)
-		forms[(*count)++] = form;
-}
-
-/* MindSpore's namings, each under all values of the options, the figures' own first; then Hugging Face's. */
-static uint32_t list_forms(const struct figures *f, enum recipe_naming to, struct naming_form *forms)
-{
-	uint32_t options = options_of(f->recipe), namings = namings_of(f->recipe), count = 0;
-
-	for (uint32_t n = 1; n < RECIPE_NAMINGS; n++)
-		for (uint32_t change = 0; namings >> n & 1 && count < FORMS / 2; change = (change - options) & options) {
-			add_form(forms, &count, (struct naming_form){ (enum recipe_naming)n, f->flags ^ change, false });
-			if (change == options)
-				break;
-		}
-	for (uint32_t n = 1; n < RECIPE_NAMINGS; n++)
-		if (namings >> n & 1 && (to == RECIPE_HF || to == n))
-			add_form(forms, &count, (struct naming_form){ (enum recipe_naming)n, f->flags, true });
-	return count;
-}
-
-/* True when all names match. */
-static bool match_all(const struct figures *f, const struct naming_form *form, const struct tensor *t, uint64_t count,
-		      struct naming_match *matches)
-{
-	struct naming_found found;
-
-	for (uint64_t i = 0; i < count; i++) {
-		if (!naming_find(f, form, t[i].name, &found))
-			return false;
-		matches[i] = (struct naming_match){ found.prefix[0] ? NULL : found.line, found.part };
-	}
-	return true;
-}
-
-/* How many names match, and the first that does not. */
-static uint64_t count_matches(const struct figures *f, const struct naming_form *form, const struct tensor *t, uint64_t count, const char **bad)
-{
-	struct naming_found found;
-	uint64_t n = 0;
-
-	*bad = NULL;
-	for (uint64_t i = 0; i < count; i++) {
-		bool has = naming_find(f, form, t[i].name, &found);
-
-		n += has;
-		if (!has && !*bad)
-			*bad = t[i].name;
-	}
-	return n;
-}
-
-/* No form has all names: tells of the one that has most. */
-static int refuse(const struct figures *f, const struct naming_form *forms, uint32_t n, const struct tensor *t, uint64_t count,
-		  struct error *err)
-{
-	const struct naming_form *best = forms;
-	const char *bad, *worst = "";
-	uint64_t most = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		uint64_t has = count_matches(f, &forms[i], t, count, &bad);
-
-		if (i == 0 || has > most) {
-			most = has;
-			worst = bad;
-			best = &forms[i];
-		}
-	}
-	if (most == 0)
-		return error_set(err, -EINVAL, "recipe \"%s\": no tensor has a name that it knows; the first is \"%s\"", f->recipe->family,
-				 worst);
-	return error_set(err, -EINVAL, "recipe \"%s\": tensor \"%s\" matches no line, while %llu of %llu match the %s names",
-			 f->recipe->family, worst, (unsigned long long)most, (unsigned long long)count, naming_text(best));
-}
-
-static int need_indexes(const struct figures *f, struct error *err)
-{
-	int code = 0;
-
-	for (uint32_t w = 0; code == 0 && w < f->recipe->words.count; w++)
-		if (f->recipe->word[w].kind == RECIPE_INDEX)
-			code = figures_need(f, w, err);
-	return code;
-}
-
-int naming_recognise(const struct figures *f, const struct tensor *tensors, uint64_t count, enum recipe_naming to,
-		     struct naming_match *matches, struct naming_form *out, struct error *err)
-{
-	struct naming_form forms[FORMS];
-	uint32_t n = list_forms(f, to, forms);
-	int code = need_indexes(f, err);
-
-	if (code == 0 && to != RECIPE_HF && !(namings_of(f->recipe) >> to & 1))
-		return error_set(err, -EINVAL, "recipe \"%s\" has no %s names", f->recipe->family, recipe_naming_name(to));
-	for (uint32_t i = 0; code == 0 && i < n; i++)
-		if (match_all(f, &forms[i], tensors, count, matches)) {
-			*out = forms[i];
-			return 0;
-		}
-	return code < 0 ? code : refuse(f, forms, n, tensors, count, err);
+	pattern_match(naming_pattern(form, match->line, match->part), name, strlen(name), out->values);
 }
 
 bool naming_advance(const struct figures *f, const struct pattern *p, uint64_t *values)
@@ -283,8 +169,8 @@ static bool is_counted(const struct figures *f, const struct naming_form *form, 
 	for (uint32_t i = 0; i < f->recipe->line_count; seen += f->recipe->lines[i++].count) {
 		const struct recipe_line *line = &f->recipe->lines[i];
 
-		for (uint32_t k = 0; k < (form->hf ? line->count : 1) && holds(f, form, line); k++)
-			if (seen[k] != names_of(f, form->hf ? &line->parts[k].hf : &line->ms))
+		for (uint32_t k = 0; k < naming_parts(form, line) && naming_holds(f, form, line); k++)
+			if (seen[k] != names_of(f, naming_pattern(form, line, k)))
 				return false;
 	}
 	return true;
@@ -320,10 +206,10 @@ static int check_each(const struct figures *f, const struct naming_form *form, c
 	for (uint32_t i = 0; code == 0 && i < f->recipe->line_count; i++) {
 		const struct recipe_line *line = &f->recipe->lines[i];
 
-		if (!holds(f, form, line))
+		if (!naming_holds(f, form, line))
 			continue;
-		for (uint32_t k = 0; code == 0 && k < (form->hf ? line->count : 1); k++)
-			code = check_all_there(f, form->hf ? &line->parts[k].hf : &line->ms, &have, scratch, err);
+		for (uint32_t k = 0; code == 0 && k < naming_parts(form, line); k++)
+			code = check_all_there(f, naming_pattern(form, line, k), &have, scratch, err);
 	}
 	return code;
 }

@@ -27,7 +27,18 @@ struct naming_found {
 struct naming_match {
 	const struct recipe_line *line;
 	uint32_t part;
+	bool alone; /* no other line has such names */
 };
+
+/* The patterns that a line has in a form: how many, and one of them. */
+uint32_t naming_parts(const struct naming_form *form, const struct recipe_line *line);
+const struct pattern *naming_pattern(const struct naming_form *form, const struct recipe_line *line, uint32_t part);
+
+/* True for a line that counts: under its conditions, and with a value for each index that only Hugging Face's side has. */
+bool naming_holds(const struct figures *figures, const struct naming_form *form, const struct recipe_line *line);
+
+/* True when `name`, of `len` bytes, matches and its numbers are in the ranges of their indexes. */
+bool naming_matches(const struct figures *figures, const struct pattern *pattern, const char *name, uint64_t len, uint64_t *values);
 
 /* Looks a name up. False when no line has it. */
 bool naming_find(const struct figures *figures, const struct naming_form *form, const char *name, struct naming_found *out);
