@@ -237,6 +237,8 @@ static int load(const struct options *o, const struct load_look *look, struct mo
 		code = fill(&ld, err);
 	}
 	if (code == 0)
+		code = load_base_target(ld.base, err);
+	if (code == 0)
 		code = finish(&ld, err);
 	if (code == 0 && look)
 		remember(&ld);

@@ -10,6 +10,8 @@
 #ifndef FS_LOAD_H
 #define FS_LOAD_H
 
+#include <pthread.h>
+
 #include "fs/model/model.h"
 #include "fs/options/options.h"
 #include "fs/source/cache.h"
@@ -20,15 +22,25 @@ struct load_base {
 	const struct options *options;
 	struct arena *arena, *target_arena;   /* of the two strategies; NULL while there is none */
 	struct strategies strategy;           /* how SOURCE is cut */
-	struct strategies target;             /* of to=FILE */
+	struct strategies target;             /* of to=FILE; see load_base_target() */
+	pthread_t reader;                     /* reads the target ... */
+	bool reading;                         /* ... until somebody has waited for it */
+	int target_code;                      /* 0, or what went wrong with it */
+	struct error target_error;
 	struct problems *problems;            /* of all steps */
 	struct fds *fds;                      /* of all sources of all steps */
 	uint32_t next_problem;                /* number of the next step's first source in it */
 };
 
-/* Reads the target strategy, if the options name one. `options` must outlive the base. load_base_free(NULL) is allowed. */
+/*
+ * Begins to read the target strategy, if the options name one, while whoever asks for the base goes on: it takes as long as that of SOURCE.
+ * `options` must outlive the base. load_base_free(NULL) is allowed.
+ */
 int load_base_new(const struct options *options, struct load_base **out, struct error *err);
 void load_base_free(struct load_base *base);
+
+/* Waits for the target strategy, which is there then. 0, or what was wrong with it. */
+int load_base_target(struct load_base *base, struct error *err);
 
 /*
  * Reads the strategy of SOURCE unless it is read already. A lone rank_0 needs none, so for that finding none is no error, and it is

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "fs/base/threads.h"
 #include "fs/model/load.h"
 
 static int read_target(struct load_base *base, struct error *err)
@@ -20,6 +21,39 @@ static int read_target(struct load_base *base, struct error *err)
 	return code < 0 ? error_prefix(err, code, "to=") : 0;
 }
 
+static void *run(void *arg)
+{
+	struct load_base *base = arg;
+
+	base->target_code = read_target(base, &base->target_error);
+	return NULL;
+}
+
+/* Where there is no thread for it, it is read now. */
+static void begin_target(struct load_base *base)
+{
+	struct error ignored;
+
+	base->reading = threads_start(&base->reader, run, base, &ignored) == 0;
+	if (!base->reading)
+		run(base);
+}
+
+static void end_target(struct load_base *base)
+{
+	if (base->reading)
+		pthread_join(base->reader, NULL);
+	base->reading = false;
+}
+
+int load_base_target(struct load_base *base, struct error *err)
+{
+	end_target(base);
+	if (base->target_code < 0)
+		*err = base->target_error;
+	return base->target_code;
+}
+
 int load_base_new(const struct options *options, struct load_base **out, struct error *err)
 {
 	struct load_base *base = calloc(1, sizeof(*base));
@@ -32,19 +66,21 @@ int load_base_new(const struct options *options, struct load_base **out, struct 
 	base->fds = fds_new(fds_limit());
 	if (!base->problems || !base->fds)
 		code = error_nomem(err);
-	if (code == 0 && options->to)
-		code = read_target(base, err);
-	if (code < 0)
+	if (code < 0) {
 		load_base_free(base);
-	else
-		*out = base;
-	return code;
+		return code;
+	}
+	if (options->to)
+		begin_target(base);
+	*out = base;
+	return 0;
 }
 
 void load_base_free(struct load_base *base)
 {
 	if (!base)
 		return;
+	end_target(base);
 	problem_list_free(base->problems);
 	fds_free(base->fds);
 	arena_free(base->arena);

@@ -156,6 +156,9 @@ int load_to_needs(struct loading *ld, const struct checkpoint_needs **out, struc
 	*out = NULL;
 	if (code < 0 || !ranks || renamed)
 		return code;
+	code = load_base_target(ld->base, err);
+	if (code < 0)
+		return code;
 	take_target(ld, vo);
 	code = take_ranks(ld, vo, err);
 	*needs = (struct checkpoint_needs){ view_ranks_reads, vo };

@@ -358,6 +358,8 @@ static int begin(struct follow *f, struct error *err)
 	int code = load_base_new(f->options, &f->base, err);
 
 	if (code == 0)
+		code = load_base_target(f->base, err);
+	if (code == 0)
 		code = load_beside(f->base, &root, err);
 	if (code < 0)
 		return code;
