@@ -37,4 +37,17 @@ static inline bool bytes_mul(uint64_t a, uint64_t b, uint64_t *product)
 	return !__builtin_mul_overflow(a, b, product);
 }
 
+#define BYTES_DIGITS 20 /* decimal digits that a number may have */
+
+/* Writes the decimal digits of a number at the end of `room`; where they begin. */
+static inline const char *bytes_decimal(uint64_t number, char room[BYTES_DIGITS])
+{
+	char *first = room + BYTES_DIGITS;
+
+	do
+		*--first = (char)('0' + number % 10);
+	while (number /= 10);
+	return first;
+}
+
 #endif

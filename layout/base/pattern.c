@@ -5,8 +5,6 @@
 #include "layout/base/bytes.h"
 #include "layout/base/pattern.h"
 
-#define DIGITS 20 /* of a number of 64 bits at most */
-
 bool pattern_has(const struct pattern *pattern, uint32_t index)
 {
 	for (uint32_t i = 0; i < pattern->count; i++)
@@ -100,20 +98,17 @@ bool pattern_match(const struct pattern *pattern, const char *name, uint64_t len
 
 static char *put_number(char *to, uint64_t number)
 {
-	char digits[DIGITS], *first = digits + DIGITS;
-	size_t len;
+	char room[BYTES_DIGITS];
+	const char *first = bytes_decimal(number, room);
+	size_t len = (size_t)(room + BYTES_DIGITS - first);
 
-	do
-		*--first = (char)('0' + number % 10);
-	while (number /= 10);
-	len = (size_t)(digits + DIGITS - first);
 	memcpy(to, first, len);
 	return to + len;
 }
 
 const char *pattern_format(const struct pattern *pattern, const char *prefix, const uint64_t *values, struct arena *arena)
 {
-	char *out = arena_alloc(arena, strlen(prefix) + pattern->text_len + pattern->count * (DIGITS - strlen("{}")) + 1, 1), *to;
+	char *out = arena_alloc(arena, strlen(prefix) + pattern->text_len + pattern->count * (BYTES_DIGITS - strlen("{}")) + 1, 1), *to;
 	uint32_t n = 0;
 
 	if (!out)

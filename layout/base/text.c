@@ -76,12 +76,10 @@ void text_word(struct text *text, const char *word)
 
 void text_number(struct text *text, uint64_t number)
 {
-	char digits[20], *first = digits + sizeof(digits); /* 2^64 - 1 has 20 */
+	char room[BYTES_DIGITS];
+	const char *first = bytes_decimal(number, room);
 
-	do
-		*--first = (char)('0' + number % 10);
-	while (number /= 10);
-	text_add_bytes(text, first, (uint64_t)(digits + sizeof(digits) - first));
+	text_add_bytes(text, first, (uint64_t)(room + BYTES_DIGITS - first));
 }
 
 void text_pad(struct text *text, char c, uint64_t count)
