@@ -87,7 +87,7 @@ def clients(build):
 
 
 GROUPS = {"layers": layers, "lint": lint, "unit": unit, "fuzz": fuzz, "property": property_test, "oracle": oracle, "mount": mount, "soak": soak, "clients": clients}
-THREADS = ("cold", "faults", "faults_daemon", "faults_io", "live", "live_training", "nodes", "reads", "umount")  # the mount tests in which threads meet
+THREADS = ("cold", "faults", "faults_daemon", "faults_io", "falls", "live", "live_training", "nodes", "reads", "umount")  # the mount tests in which threads meet
 
 
 def sanitized(build):
