@@ -138,6 +138,8 @@ Test(falls, readers_who_go_up_or_jump)
 	for (int i = 400; i-- > 0;)
 		cr_assert_not(note(&f, 7, (uint64_t)i * 4 * MIB, LEN), "beginnings, from the last one on");
 	for (uint64_t i = 400; i-- > 0;)
+		cr_assert_not(note(&f, 7, i * MIB, PAGE), "a page of each MiB, from the last one on");
+	for (uint64_t i = 400; i-- > 0;)
 		cr_assert_not(falls_note(&f, &(struct falls_read){ 7, i * LEN, LEN, i * LEN, (i + 1) * LEN }), "whole tensors, from the last one on");
 	cr_assert_not(falls_take(&f, &file, &offset, &len));
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See below.h. The file is open for a step only, for the mount is busy as long as it is. */
+/*
+ * See below.h. The file is open for a step only, for the mount is busy as long as it is. A model that this thread is the last to let go of
+ * is freed when the watcher looks the next time: the event that wakes him is not in this thread's table.
+ */
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +14,7 @@
 #include "fs/base/threads.h"
 #include "fs/serve/below.h"
 #include "fs/serve/falls.h"
+#include "fs/serve/own.h"
 
 #define PIECE (UINT64_C(128) << 10) /* bytes that the kernel reads ahead at once, where nobody has raised it */
 
@@ -20,6 +23,7 @@ struct below {
 	const char *point;
 	pthread_t thread;
 	_Atomic pid_t self;     /* of the thread, as the kernel knows readers; 0: not yet */
+	_Atomic dev_t device;   /* of the mount; 0: not yet */
 	_Atomic uint64_t asked; /* bytes */
 
 	pthread_mutex_t lock; /* of everything below; held for a few instructions only */
@@ -33,13 +37,24 @@ struct part {
 	uint64_t file, offset, len;
 };
 
+void below_at(struct below *b, dev_t device)
+{
+	if (b)
+		atomic_store(&b->device, device);
+}
+
+bool below_is(const struct below *b, pid_t caller)
+{
+	return b && caller == atomic_load(&b->self);
+}
+
 void below_note(struct below *b, const struct below_read *read)
 {
 	const struct image *image = b && read->at->node->kind == TREE_IMAGE ? read->at->node->image : NULL;
 	struct falls_read fall = { .file = read->number, .offset = read->offset };
 	uint64_t extent;
 
-	if (!image || read->offset >= image->size || read->reader == atomic_load(&b->self))
+	if (!image || read->offset >= image->size || below_is(b, read->reader))
 		return;
 	extent = image_find(image, read->offset);
 	fall.len = read->size < image->size - read->offset ? read->size : image->size - read->offset;
@@ -96,18 +111,18 @@ static const char *path_of(const struct below *b, const struct hub_node *node, c
 	return fits && put_before(path, &at, b->point) ? path + at : NULL;
 }
 
-/* Another file may have that path now, of another mount or of none: it has another number. */
-static bool is_file(int fd, const struct part *part)
+/* Another file may have that path now, of another step, another mount or none. */
+static bool is_file(const struct below *b, int fd, const struct part *part)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == part->file && (uint64_t)st.st_size >= part->offset + part->len;
+	return fstat(fd, &st) == 0 && st.st_dev == atomic_load(&b->device) && st.st_ino == part->file;
 }
 
-static bool read_file(const char *path, const struct part *part)
+static bool read_file(const struct below *b, const char *path, const struct part *part)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	bool done = fd >= 0 && is_file(fd, part);
+	bool done = fd >= 0 && is_file(b, fd, part);
 
 	for (uint64_t left = part->len; done && left > 0;) {
 		uint64_t len = left < PIECE ? left : PIECE;
@@ -126,18 +141,29 @@ static bool work(struct below *b, const struct part *part)
 	char room[PATH_MAX];
 	const char *path;
 	struct hub_node at;
+	bool done;
 
 	if (!hub_get(b->hub, part->file, &at))
 		return false;
 	path = path_of(b, &at, room);
 	hub_drop(b->hub, at.of, 1);
-	return path && read_file(path, part);
+	own_begin();
+	done = path && read_file(b, path, part);
+	own_end();
+	return done;
 }
 
-/* False where that cannot be: then nothing is read. */
-static bool leave_descriptors(void)
+static void drop(struct below *b, uint64_t number)
 {
-	return unshare(CLONE_FILES) == 0 && close_range(3, ~0U, 0) == 0;
+	pthread_mutex_lock(&b->lock);
+	falls_drop(&b->falls, number);
+	pthread_mutex_unlock(&b->lock);
+}
+
+void below_closed(struct below *b, uint64_t number)
+{
+	if (b)
+		drop(b, number);
 }
 
 static void *run(void *arg)
@@ -145,17 +171,14 @@ static void *run(void *arg)
 	struct below *b = arg;
 	struct part part;
 
-	if (!leave_descriptors())
-		return NULL;
+	if (close_range(3, ~0U, CLOSE_RANGE_UNSHARE) < 0)
+		return NULL; /* where that cannot be, nothing is read */
 	atomic_store(&b->self, gettid());
 	while (take(b, &part)) {
-		if (work(b, &part)) {
+		if (work(b, &part))
 			atomic_fetch_add(&b->asked, part.len);
-			continue;
-		}
-		pthread_mutex_lock(&b->lock);
-		falls_drop(&b->falls, part.file);
-		pthread_mutex_unlock(&b->lock);
+		else
+			drop(b, part.file);
 	}
 	return NULL;
 }

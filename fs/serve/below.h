@@ -6,8 +6,8 @@
  * A thread of its own does it as any program could: it opens the file of the mount and asks the kernel to read ahead (readahead(2)).
  * What it asks for is answered, checked and refused as ever, and where nobody answers, its reader is told so, and not the thread.
  *
- * The thread has a table of descriptors of its own, without the connection to the kernel: when the daemon is killed, the connection
- * ends with the threads that answer, and with it whatever this thread waits for.
+ * It waits for answers of its own process, and that must not keep the process from ending (own.h). So it has a table of descriptors of its
+ * own, without the connection to the kernel, which then ends with the threads that answer.
  *
  * Whoever answers a read leaves a note of it, and never waits: when the note's place is busy, it is lost, and so is nothing but time.
  */
@@ -20,8 +20,14 @@
 
 struct below;
 
-/* Starts the thread, for the mount on `point`, a path without links that must last. 0, or a negative errno with a message. */
+/* Starts the thread, for the mount on `point`, a path without links that must last. It reads nothing before below_at(). */
 int below_start(struct hub *hub, const char *point, struct below **out, struct error *err);
+
+/* The mount is there, and has this device number. From any thread. */
+void below_at(struct below *b, dev_t device);
+
+/* True of the thread's own requests; `caller` as the kernel tells it. */
+bool below_is(const struct below *b, pid_t caller);
 
 /* A read through the page cache, by the thread `reader`. */
 struct below_read {
@@ -33,6 +39,9 @@ struct below_read {
 
 /* Notes a read. From any thread. NULL does nothing, nor does a read of the thread's own. */
 void below_note(struct below *b, const struct below_read *read);
+
+/* Somebody else has closed a file: what was wanted of it for him is not any more. */
+void below_closed(struct below *b, uint64_t number);
 
 /* Bytes that were asked for so far. */
 uint64_t below_sum(const struct below *b);

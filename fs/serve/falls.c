@@ -5,6 +5,7 @@
 
 #define READS 3  /* that make a fall */
 #define GAP (UINT64_C(2) << 20) /* bytes between two of them: the kernel asks for its window in several reads, which come in any order */
+#define SPARSE 4 /* times what was read: a reader who goes down more than that picks what he wants */
 #define BESIDE 2 /* times what was read that he reads himself while what is below comes */
 
 static uint64_t min64(uint64_t a, uint64_t b)
@@ -68,7 +69,7 @@ static struct fall *find(struct falls *f, const struct falls_read *r)
 
 static void begin(struct fall *l, const struct falls_read *r, uint64_t window)
 {
-	*l = (struct fall){ .file = r->file, .low = r->offset, .end = stop_of(r), .window = window, .used = l->used };
+	*l = (struct fall){ .file = r->file, .low = r->offset, .end = stop_of(r), .read = r->len, .window = window, .used = l->used };
 }
 
 /* Wants what is between `from` and what the reader has by then. */
@@ -91,7 +92,8 @@ static void fall(const struct falls *f, struct fall *l, const struct falls_read 
 {
 	l->low = r->offset;
 	l->count++;
-	if (l->window == 0 && l->count < READS)
+	l->read += r->len;
+	if (l->window == 0 && (l->count < READS || (l->end - l->low) / SPARSE > l->read))
 		return;
 	if (l->window == 0 || r->offset <= l->from) {
 		l->window = l->window ? min64(l->window * 2, FALLS_WINDOW) : FALLS_FIRST;

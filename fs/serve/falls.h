@@ -4,8 +4,9 @@
  * beginning where source and destination lie alike in their pages, and so does safe_open() on a mapped file, tensor by tensor. The kernel
  * then asks for what he waits for and half of the read-ahead below it, and reads nothing ahead.
  *
- * A fall is a run of reads each of which lies next below the one before. From the third on, what lies below is wanted, as far as a window
- * that doubles each time that he comes to its end, and never below the beginning of the extent (the tensor) that he is in. He reads what
+ * A fall is a run of reads each of which lies next below the one before, and which leave little out. From the third on, what lies below is
+ * wanted, as far as a window that doubles each time that he comes to its end, and never below the beginning of the extent (the tensor) that
+ * he is in. He reads what
  * is next to him himself meanwhile, so what is wanted begins a little below that; where he overtakes, it begins anew below him. Who came
  * down through a tensor goes down through the next as well: there the read that ends with it is enough.
  *
@@ -33,6 +34,7 @@ struct fall {
 	uint64_t file;     /* 0: unused */
 	uint64_t low, end; /* of what has been read */
 	uint32_t count;    /* reads that lay below all before */
+	uint64_t read;     /* bytes, by those and the first one */
 	uint64_t window;   /* 0: not a fall yet */
 	uint64_t from, to;
 	uint64_t used;     /* turn of the last read */

@@ -33,6 +33,7 @@
 struct file {
 	struct opened opened;
 	struct hub_node at;
+	bool own;                  /* opened by a thread of ours (below.h) */
 	struct text text;          /* of a status file */
 	const struct image *image; /* of anything else */
 	struct arena *arena;       /* of an image that was made for this file */
@@ -187,6 +188,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		free(f);
 		return;
 	}
+	f->own = below_is(ops->below, fuse_req_ctx(req)->pid);
 	f->opened.close = close_file;
 	opened_add(&ops->opened, &f->opened);
 	rc = open_file(ops, f, fi);
@@ -230,7 +232,8 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct ops *ops = fuse_req_userdata(req);
 	struct file *f = (struct file *)(uintptr_t)fi->fh;
 
-	(void)ino;
+	if (!f->own)
+		below_closed(ops->below, ino);
 	opened_close(&ops->opened, &f->opened, ops);
 	fuse_reply_err(req, 0);
 }

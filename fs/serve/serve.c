@@ -20,6 +20,7 @@
 #include "fs/serve/loop.h"
 #include "fs/serve/notify.h"
 #include "fs/serve/ops.h"
+#include "fs/serve/own.h"
 #include "fs/serve/privileges.h"
 #include "fs/serve/refusal.h"
 #include "fs/serve/serve.h"
@@ -200,19 +201,32 @@ static void keep_headers(struct serve *s)
 		cache_commit(hub_root(s->shown.hub)->model->cache, &s->log);
 }
 
+static int ask_mount(struct serve *s, struct error *err)
+{
+	struct stat st;
+	int rc = 0;
+
+	own_begin();
+	if (stat(s->point, &st) == 0) {
+		raise_readahead(s, st.st_dev);
+		status_probe(&s->status);
+		below_at(s->ops.below, st.st_dev);
+	} else {
+		rc = error_set(err, -errno, "the mount on %s does not answer: %s", s->point, strerror(errno));
+	}
+	own_end();
+	return rc;
+}
+
 static void *settle(void *arg)
 {
 	struct serve *s = arg;
 	struct error err;
-	struct stat st;
 
-	if (stat(s->point, &st) < 0) {
-		error_set(&err, -errno, "the mount on %s does not answer: %s", s->point, strerror(errno));
+	if (ask_mount(s, &err) < 0) {
 		detach_report(s->channel, err.msg);
 		return NULL;
 	}
-	raise_readahead(s, st.st_dev);
-	status_probe(&s->status);
 	tell_manager(s);
 	detach_report(s->channel, NULL);
 	keep_headers(s);

@@ -147,8 +147,7 @@ def test_an_end_meanwhile(tmp):
     rng = random.Random(7)
     ends = (None, signal.SIGTERM, signal.SIGKILL, signal.SIGABRT, "umount")
     for end in ends * 3:
-        mount = lib.Mount(source, "readahead=1M")
-        with mount as root:
+        with lib.Mount(source, "readahead=1M", detached=True) as root:
             want, (pid,) = wanted(root, tmp), lib.daemons(root)
             reader = go_down(root, want, 4, stderr=subprocess.DEVNULL)
             time.sleep(0.1 + rng.random() / 5)
@@ -161,6 +160,51 @@ def test_an_end_meanwhile(tmp):
             lib.need(ended(reader) in (0, 1, -signal.SIGBUS, -signal.SIGKILL), f"{end}: the reader's exit code {reader.returncode}")
             if end and end != "umount":
                 lib.wait_for(lambda: not lib.runs(pid), f"the daemon to be gone after {end}")
+
+
+SLOW_TO_OPEN = """#define _GNU_SOURCE
+#define FUSE_USE_VERSION 314
+#include <dlfcn.h>
+#include <fuse_lowlevel.h>
+#include <stdio.h>
+#include <unistd.h>
+int fuse_reply_open(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	char task[64];
+	snprintf(task, sizeof(task), "/proc/self/task/%d", (int)fuse_req_ctx(req)->pid);
+	if (access(task, F_OK) == 0)
+		usleep(400000);
+	return ((int (*)(fuse_req_t, const struct fuse_file_info *))dlsym(RTLD_NEXT, "fuse_reply_open"))(req, fi);
+}
+"""
+
+
+def waits_for_itself(pid):
+    return any("request_wait_answer" in stack for stack in lib.tasks(pid, "stack"))
+
+
+def test_a_crash_while_the_daemon_waits_for_itself(tmp):
+    """The thread that opens files of the mount is not waited for, to write a core, by the process that would have to answer it."""
+    flags = subprocess.run(["pkg-config", "--cflags", "fuse3"], capture_output=True, text=True, check=True).stdout.split()
+    code = lib.write(f"{tmp}/slow.c", SLOW_TO_OPEN)
+    subprocess.run(["cc", "-shared", "-fPIC", *flags, "-o", f"{tmp}/slow.so", code], check=True)
+    source, before = saved(tmp, tensors=1, mib=96), dict(os.environ)
+    for end in (signal.SIGABRT, signal.SIGSYS):  # a sanitizer takes SIGSEGV for its own
+        os.environ.update(LD_PRELOAD=f"{tmp}/slow.so", ASAN_OPTIONS=before.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
+        mount = lib.Mount(source, "readahead=1M", detached=True)
+        root = mount.__enter__()
+        os.environ.clear()
+        os.environ.update(before)
+        try:
+            want, (pid,) = wanted(root, tmp), lib.daemons(root)
+            reader = go_down(root, want, stderr=subprocess.DEVNULL)
+            lib.wait_for(lambda: waits_for_itself(pid), "the daemon to wait for itself")
+            os.kill(pid, end)
+            lib.wait_for(lambda: not lib.runs(pid), f"the daemon to be gone after {end}", seconds=5)
+        finally:
+            subprocess.run(["umount", "-f", "-l", root], check=False)
+            mount.__exit__(None, None, None)
+        lib.need(ended(reader) in (0, -signal.SIGBUS), f"{end}: the reader's exit code {reader.returncode}")
 
 
 if __name__ == "__main__":
