@@ -121,7 +121,7 @@ def environment(job, folder):
     asan = f"abort_on_error=1:suppressions={ROOT}/tests/asan.supp:log_path={folder}/report" if job.env.get("SANITIZED") else ""
     return {**os.environ, "TMPDIR": folder, "XDG_CACHE_HOME": f"{folder}/cache", "PYTHONPATH": f"{ROOT}/tests", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
             "LSAN_OPTIONS": f"suppressions={ROOT}/tests/lsan.supp:print_suppressions=0", "ASAN_OPTIONS": asan, "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={folder}/report" if asan else "",
-            "TSAN_OPTIONS": f"log_path={folder}/report" if asan else "", **job.env}
+            "TSAN_OPTIONS": f"suppressions={ROOT}/tests/tsan.supp:log_path={folder}/report" if asan else "", **job.env}
 
 
 def execute(job, folder):

@@ -119,7 +119,7 @@ static bool is_file(const struct below *b, int fd, const struct part *part)
 	return fstat(fd, &st) == 0 && st.st_dev == atomic_load(&b->device) && st.st_ino == part->file;
 }
 
-static bool read_file(const struct below *b, const char *path, const struct part *part)
+static bool read_below(const struct below *b, const char *path, const struct part *part)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	bool done = fd >= 0 && is_file(b, fd, part);
@@ -148,7 +148,7 @@ static bool work(struct below *b, const struct part *part)
 	path = path_of(b, &at, room);
 	hub_drop(b->hub, at.of, 1);
 	own_begin();
-	done = path && read_file(b, path, part);
+	done = path && read_below(b, path, part);
 	own_end();
 	return done;
 }

@@ -49,7 +49,7 @@ uint64_t below_sum(const struct below *b);
 /* Ends the thread, while requests are still answered; false when it has not ended after so many seconds. */
 bool below_stop(struct below *b, unsigned seconds);
 
-/* When it has ended and nobody notes anything any more. */
+/* When it has ended and nobody notes or tells anything any more. */
 void below_free(struct below *b);
 
 #endif

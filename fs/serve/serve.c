@@ -140,6 +140,7 @@ void serve_free(struct serve *s)
 	if (s->session)
 		fuse_session_destroy(s->session);
 	opened_close_all(&s->ops.opened, &s->ops);
+	below_free(s->ops.below);
 	reply_free(s->ops.reply);
 	free(s);
 }
@@ -313,8 +314,6 @@ static int stop(struct serve *s, struct error *err)
 	rc = s->loop ? loop_stop(s->loop, err) : 0;
 	if (rc == -EBUSY)
 		leave_anyway(s);
-	below_free(s->ops.below);
-	s->ops.below = NULL;
 	stop_reading_ahead(s);
 	return rc;
 }
