@@ -1,12 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gatherfs: finds the verb and runs it. */
 #include <fuse_lowlevel.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "fs/verbs/verbs.h"
+
+#define KEPT (256 << 20) /* bytes */
+
+/*
+ * What is freed while a model is loaded is used again: each page that is asked of the kernel anew costs 2 to 4 us. So there is one heap for
+ * all threads, few of which ask it for much, and load.c gives back what is left of it.
+ */
+static void settle_memory(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, KEPT / 8);
+	mallopt(M_TRIM_THRESHOLD, KEPT);
+}
 
 /*
  * A checkpoint of many ranks has more files than a program may usually have open. A file that becomes longer than allowed is an error of
@@ -36,6 +50,7 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "";
 	const struct verb *verb;
 
+	settle_memory();
 	if (argc > 0 && is_helper(argv[0])) {
 		settle_limits();
 		return helper_main(argc, argv);
