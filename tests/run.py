@@ -236,7 +236,7 @@ def main():
         (threaded(a.tsan) if a.tsan else [])
     passed = failed = 0
     for name in dict.fromkeys(job.group for job in jobs):
-        workers = 1 if name.startswith(("property", "soak", "clients")) else os.cpu_count() * (2 if name == "mount" else 1)  # mount tests wait half of the time
+        workers = 1 if name.startswith(("property", "soak")) else os.cpu_count() * (2 if name == "mount" else 1)  # mount tests wait half of the time
         p, f = run_group(name, [job for job in jobs if job.group == name], workers, a.v)
         passed, failed = passed + p, failed + f
     for group in a.group:
