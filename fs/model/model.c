@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Life and end of a model. */
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "fs/model/load.h"
@@ -31,4 +32,5 @@ void model_free(struct model *m)
 	arena_free(m->arena);
 	load_base_free(m->base);
 	free(m);
+	malloc_trim(0); /* the heap keeps what is freed (main.c), and nobody wants it soon */
 }

@@ -6,7 +6,6 @@
  * takes a count up from zero again.
  */
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,13 +233,10 @@ void hub_reap(struct hub *hub)
 	m = hub->dead;
 	hub->dead = NULL;
 	pthread_rwlock_unlock(&hub->lock);
-	if (!m)
-		return;
 	for (; m; m = next) {
 		next = m->next_dead;
 		free_model(m);
 	}
-	malloc_trim(0); /* as after loading: what was theirs is wanted by nobody for long */
 }
 
 int hub_event(const struct hub *hub)
