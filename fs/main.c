@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "fs/serve/reader.h"
 #include "fs/verbs/verbs.h"
 
 #define KEPT (256 << 20) /* bytes */
@@ -50,6 +51,8 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "";
 	const struct verb *verb;
 
+	if (argc == 2 && strcmp(name, READER_VERB) == 0)
+		return reader_main();
 	settle_memory();
 	if (argc > 0 && is_helper(argv[0])) {
 		settle_limits();

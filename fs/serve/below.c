@@ -1,28 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * See below.h. The file is open for a step only, for the mount is busy as long as it is. A model that this thread is the last to let go of
- * is freed when the watcher looks the next time: the event that wakes him is not in this thread's table.
- */
-#include <fcntl.h>
-#include <limits.h>
+/* See below.h. A file is open for a step only, for the mount is busy as long as it is. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs/base/threads.h"
 #include "fs/serve/below.h"
 #include "fs/serve/falls.h"
-#include "fs/serve/own.h"
+#include "fs/serve/reader.h"
 
-#define PIECE (UINT64_C(128) << 10) /* bytes that the kernel reads ahead at once, where nobody has raised it */
+#define IDLE 3 /* seconds without work, after which the other process ends */
 
 struct below {
 	struct hub *hub;
 	const char *point;
 	pthread_t thread;
-	_Atomic pid_t self;     /* of the thread, as the kernel knows readers; 0: not yet */
+	_Atomic pid_t self;     /* the other process, as the kernel knows readers; 0: there is none */
 	_Atomic dev_t device;   /* of the mount; 0: not yet */
 	_Atomic uint64_t asked; /* bytes */
 
@@ -30,11 +25,7 @@ struct below {
 	pthread_cond_t wake;
 	bool stop;
 	struct falls falls;
-};
-
-/* A part of a file that is to be read. */
-struct part {
-	uint64_t file, offset, len;
+	struct reader reader; /* the thread's; others wake it */
 };
 
 void below_at(struct below *b, dev_t device)
@@ -67,14 +58,57 @@ void below_note(struct below *b, const struct below_read *read)
 	pthread_mutex_unlock(&b->lock);
 }
 
+/* The other process, as others of ours see it. */
+static void set_reader(struct below *b, struct reader r)
+{
+	pthread_mutex_lock(&b->lock);
+	b->reader = r;
+	if (b->stop && r.pid)
+		reader_wake(&r);
+	pthread_mutex_unlock(&b->lock);
+	atomic_store(&b->self, r.pid);
+}
+
+static void end_reader(struct below *b)
+{
+	struct reader r = b->reader;
+
+	set_reader(b, (struct reader){ 0 });
+	if (r.pid)
+		reader_end(&r);
+}
+
+static bool has_reader(struct below *b)
+{
+	struct reader r;
+
+	if (!b->reader.pid && reader_start(&r) == 0)
+		set_reader(b, r);
+	return b->reader.pid;
+}
+
+/* With the lock held. */
+static void wait_for_reads(struct below *b)
+{
+	const struct timespec until = threads_until(IDLE);
+
+	if (!b->reader.pid) {
+		pthread_cond_wait(&b->wake, &b->lock);
+	} else if (pthread_cond_timedwait(&b->wake, &b->lock, &until) == ETIMEDOUT) {
+		pthread_mutex_unlock(&b->lock);
+		end_reader(b);
+		pthread_mutex_lock(&b->lock);
+	}
+}
+
 /* Waits until something is wanted, and takes a step of it; false at the end. */
-static bool take(struct below *b, struct part *part)
+static bool take(struct below *b, struct reader_task *task)
 {
 	bool has = false;
 
 	pthread_mutex_lock(&b->lock);
-	while (!b->stop && !(has = falls_take(&b->falls, &part->file, &part->offset, &part->len)))
-		pthread_cond_wait(&b->wake, &b->lock);
+	while (!b->stop && !(has = falls_take(&b->falls, &task->file, &task->offset, &task->len)))
+		wait_for_reads(b);
 	pthread_mutex_unlock(&b->lock);
 	return has;
 }
@@ -96,8 +130,8 @@ static bool put_name(char *path, size_t *at, const char *name)
 	return put_before(path, at, name) && put_before(path, at, "/");
 }
 
-/* The path of a node, made from its end; NULL when it is too long. */
-static const char *path_of(const struct below *b, const struct hub_node *node, char path[PATH_MAX])
+/* The path of a node, made from its end; false when it is too long. */
+static bool put_path(const struct below *b, const struct hub_node *node, char path[PATH_MAX])
 {
 	const struct tree *tree = node->tree;
 	size_t at = PATH_MAX - 1;
@@ -108,49 +142,33 @@ static const char *path_of(const struct below *b, const struct hub_node *node, c
 		fits = put_name(path, &at, n->name);
 	if (fits && hub_is_many(b->hub))
 		fits = put_name(path, &at, node->of->name);
-	return fits && put_before(path, &at, b->point) ? path + at : NULL;
+	fits = fits && put_before(path, &at, b->point);
+	if (fits)
+		memmove(path, path + at, PATH_MAX - at);
+	return fits;
 }
 
-/* Another file may have that path now, of another step, another mount or none. */
-static bool is_file(const struct below *b, int fd, const struct part *part)
+/* False when the file has gone. */
+static bool find(const struct below *b, struct reader_task *task)
 {
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && st.st_dev == atomic_load(&b->device) && st.st_ino == part->file;
-}
-
-static bool read_below(const struct below *b, const char *path, const struct part *part)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	bool done = fd >= 0 && is_file(b, fd, part);
-
-	for (uint64_t left = part->len; done && left > 0;) {
-		uint64_t len = left < PIECE ? left : PIECE;
-
-		left -= len;
-		done = readahead(fd, (off64_t)(part->offset + left), len) == 0;
-	}
-	if (fd >= 0)
-		close(fd);
-	return done;
-}
-
-/* False when the reader had better ask himself: the file has gone, or cannot be opened. */
-static bool work(struct below *b, const struct part *part)
-{
-	char room[PATH_MAX];
-	const char *path;
 	struct hub_node at;
-	bool done;
+	bool fits;
 
-	if (!hub_get(b->hub, part->file, &at))
+	if (!hub_get(b->hub, task->file, &at))
 		return false;
-	path = path_of(b, &at, room);
+	fits = put_path(b, &at, task->path);
 	hub_drop(b->hub, at.of, 1);
-	own_begin();
-	done = path && read_below(b, path, part);
-	own_end();
-	return done;
+	task->device = atomic_load(&b->device);
+	return fits;
+}
+
+static bool ask(struct below *b, const struct reader_task *task)
+{
+	int rc = reader_ask(&b->reader, task);
+
+	if (rc < 0)
+		end_reader(b);
+	return rc > 0;
 }
 
 static void drop(struct below *b, uint64_t number)
@@ -166,20 +184,19 @@ void below_closed(struct below *b, uint64_t number)
 		drop(b, number);
 }
 
+/* What cannot be done is not tried again: its reader had better ask himself. */
 static void *run(void *arg)
 {
 	struct below *b = arg;
-	struct part part;
+	struct reader_task task;
 
-	if (close_range(3, ~0U, CLOSE_RANGE_UNSHARE) < 0)
-		return NULL; /* where that cannot be, nothing is read */
-	atomic_store(&b->self, gettid());
-	while (take(b, &part)) {
-		if (work(b, &part))
-			atomic_fetch_add(&b->asked, part.len);
+	while (take(b, &task)) {
+		if (find(b, &task) && has_reader(b) && ask(b, &task))
+			atomic_fetch_add(&b->asked, task.len);
 		else
-			drop(b, part.file);
+			drop(b, task.file);
 	}
+	end_reader(b);
 	return NULL;
 }
 
@@ -226,6 +243,8 @@ bool below_stop(struct below *b, unsigned seconds)
 	pthread_mutex_lock(&b->lock);
 	b->stop = true;
 	pthread_cond_signal(&b->wake);
+	if (b->reader.pid)
+		reader_wake(&b->reader);
 	pthread_mutex_unlock(&b->lock);
 	return threads_join(b->thread, &until);
 }

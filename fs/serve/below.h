@@ -3,11 +3,8 @@
  * Reads for readers who go down (falls.h) what lies below them, while they work on what is above: mapped files that safe_open() copies
  * are loaded in two thirds of the time so. Readers who go up are the kernel's: for them it reads ahead.
  *
- * A thread of its own does it as any program could: it opens the file of the mount and asks the kernel to read ahead (readahead(2)).
- * What it asks for is answered, checked and refused as ever, and where nobody answers, its reader is told so, and not the thread.
- *
- * It waits for answers of its own process, and that must not keep the process from ending (own.h). So it has a table of descriptors of its
- * own, without the connection to the kernel, which then ends with the threads that answer.
+ * It is done as any program could do it: another process (reader.h) opens the file of the mount and asks the kernel to read ahead. What it
+ * asks for is answered, checked and refused as ever, and where nobody answers, its reader is told so. A thread tells it what to do.
  *
  * Whoever answers a read leaves a note of it, and never waits: when the note's place is busy, it is lost, and so is nothing but time.
  */
@@ -26,7 +23,7 @@ int below_start(struct hub *hub, const char *point, struct below **out, struct e
 /* The mount is there, and has this device number. From any thread. */
 void below_at(struct below *b, dev_t device);
 
-/* True of the thread's own requests; `caller` as the kernel tells it. */
+/* True of its own requests; `caller` as the kernel tells it. */
 bool below_is(const struct below *b, pid_t caller);
 
 /* A read through the page cache, by the thread `reader`. */
@@ -37,7 +34,7 @@ struct below_read {
 	pid_t reader;
 };
 
-/* Notes a read. From any thread. NULL does nothing, nor does a read of the thread's own. */
+/* Notes a read. From any thread. NULL does nothing, nor does a read of its own. */
 void below_note(struct below *b, const struct below_read *read);
 
 /* Somebody else has closed a file: what was wanted of it for him is not any more. */

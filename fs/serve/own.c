@@ -1,28 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See own.h. */
-#include <pthread.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
+#include "fs/base/threads.h"
 #include "fs/serve/own.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned waiting; /* threads; under the lock */
-static int before;       /* what the process was when nobody waited; likewise */
+struct question {
+	void (*ask)(void *arg);
+	void *arg;
+};
 
-void own_begin(void)
+static void *ask_without_connection(void *arg)
 {
-	pthread_mutex_lock(&lock);
-	if (waiting++ == 0) {
-		before = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
-		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	}
-	pthread_mutex_unlock(&lock);
+	const struct question *q = arg;
+	int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+
+	close_range(3, ~0U, CLOSE_RANGE_UNSHARE); /* a kernel without it has the connection in the way of its end, for that moment */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	q->ask(q->arg);
+	if (dumpable == 1)
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	return NULL;
 }
 
-void own_end(void)
+int own_ask(void (*ask)(void *arg), void *arg, struct error *err)
 {
-	pthread_mutex_lock(&lock);
-	if (--waiting == 0 && before == 1)
-		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-	pthread_mutex_unlock(&lock);
+	struct question q = { ask, arg };
+	pthread_t thread;
+	int rc = threads_start(&thread, ask_without_connection, &q, err);
+
+	if (rc == 0)
+		pthread_join(thread, NULL);
+	return rc;
 }

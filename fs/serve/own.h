@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for an answer of one's own process: for a thread that looks at the mount that others of the process serve.
+ * Asking the mount that one's own process serves.
  *
- * A process that is killed ends, and its connection with it, whatever such a thread waits for. But one that crashes first waits for all of
- * its threads, to write them into a core file, and keeps the connection meanwhile: where one of them waits for an answer that was begun,
- * neither would ever end. So while somebody waits, the process is one that leaves no core.
+ * Who waits for an answer that was begun cannot be killed, and a process ends its connection, which ends the waiting, when no thread has
+ * its descriptors any more; when it crashes, not before all threads have been written into a core. So whoever asks has a table of
+ * descriptors of his own, and the process leaves no core meanwhile. It cannot be stopped or looked at by a
+ * debugger either while there is no answer: for what is not done at once, there is reader.h.
  */
 #ifndef FS_OWN_H
 #define FS_OWN_H
 
-/* Around whatever may ask the mount; from any thread. */
-void own_begin(void);
-void own_end(void);
+#include "layout/base/error.h"
+
+/* Calls ask(arg), which has no descriptors but the standard streams, and waits for its end. 0, or a negative errno: it was not called. */
+int own_ask(void (*ask)(void *arg), void *arg, struct error *err);
 
 #endif

@@ -202,29 +202,35 @@ static void keep_headers(struct serve *s)
 		cache_commit(hub_root(s->shown.hub)->model->cache, &s->log);
 }
 
-static int ask_mount(struct serve *s, struct error *err)
-{
-	struct stat st;
-	int rc = 0;
+/* What settling asks the mount, and the outcome. */
+struct asked {
+	struct serve *serve;
+	int rc;
+	struct error *err;
+};
 
-	own_begin();
+static void ask_mount(void *arg)
+{
+	struct asked *a = arg;
+	struct serve *s = a->serve;
+	struct stat st;
+
 	if (stat(s->point, &st) == 0) {
 		raise_readahead(s, st.st_dev);
 		status_probe(&s->status);
 		below_at(s->ops.below, st.st_dev);
 	} else {
-		rc = error_set(err, -errno, "the mount on %s does not answer: %s", s->point, strerror(errno));
+		a->rc = error_set(a->err, -errno, "the mount on %s does not answer: %s", s->point, strerror(errno));
 	}
-	own_end();
-	return rc;
 }
 
 static void *settle(void *arg)
 {
 	struct serve *s = arg;
 	struct error err;
+	struct asked asked = { s, 0, &err };
 
-	if (ask_mount(s, &err) < 0) {
+	if (own_ask(ask_mount, &asked, &err) < 0 || asked.rc < 0) {
 		detach_report(s->channel, err.msg);
 		return NULL;
 	}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readers who go down through a mapping, as glibc's memcpy() does: the mount reads ahead of them, as one of its own readers, in nobody's way;
 and readers for whom it does not."""
+import contextlib
 import json
 import mmap
 import os
@@ -162,49 +163,145 @@ def test_an_end_meanwhile(tmp):
                 lib.wait_for(lambda: not lib.runs(pid), f"the daemon to be gone after {end}")
 
 
-SLOW_TO_OPEN = """#define _GNU_SOURCE
+# The answers to those who belong to the daemon come late: to the process that reads ahead, and to the thread that looks at the mount.
+SLOW_TO_ITS_OWN = """#define _GNU_SOURCE
 #define FUSE_USE_VERSION 314
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+static void be_slow(fuse_req_t req)
+{
+	char path[64], text[256] = "";
+	pid_t pid = fuse_req_ctx(req)->pid;
+	int fd;
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	fd = open(path, O_RDONLY);
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 9 && strcmp(text + 9, "read-ahead") == 0)
+		usleep(400000);
+	if (fd >= 0)
+		close(fd);
+	snprintf(path, sizeof(path), "/proc/self/task/%d", (int)pid);
+	if (access(path, F_OK) == 0)
+		usleep(400000);
+}
 int fuse_reply_open(fuse_req_t req, const struct fuse_file_info *fi)
 {
-	char task[64];
-	snprintf(task, sizeof(task), "/proc/self/task/%d", (int)fuse_req_ctx(req)->pid);
-	if (access(task, F_OK) == 0)
-		usleep(400000);
+	be_slow(req);
 	return ((int (*)(fuse_req_t, const struct fuse_file_info *))dlsym(RTLD_NEXT, "fuse_reply_open"))(req, fi);
+}
+int fuse_reply_attr(fuse_req_t req, const struct stat *st, double time)
+{
+	be_slow(req);
+	return ((int (*)(fuse_req_t, const struct stat *, double))dlsym(RTLD_NEXT, "fuse_reply_attr"))(req, st, time);
 }
 """
 
 
-def waits_for_itself(pid):
+@contextlib.contextmanager
+def slow(tmp):
+    """Mounts are slow to their own in this block."""
+    flags, before = subprocess.run(["pkg-config", "--cflags", "fuse3"], capture_output=True, text=True, check=True).stdout.split(), dict(os.environ)
+    code = lib.write(f"{tmp}/slow.c", SLOW_TO_ITS_OWN)
+    subprocess.run(["cc", "-shared", "-fPIC", *flags, "-o", f"{tmp}/slow.so", code], check=True)
+    os.environ.update(LD_PRELOAD=f"{tmp}/slow.so", ASAN_OPTIONS=before.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def asks(pid):
+    """Whether a thread of this process waits for the answer of a mount."""
     return any("request_wait_answer" in stack for stack in lib.tasks(pid, "stack"))
 
 
-def test_a_crash_while_the_daemon_waits_for_itself(tmp):
-    """The thread that opens files of the mount is not waited for, to write a core, by the process that would have to answer it."""
-    flags = subprocess.run(["pkg-config", "--cflags", "fuse3"], capture_output=True, text=True, check=True).stdout.split()
-    code = lib.write(f"{tmp}/slow.c", SLOW_TO_OPEN)
-    subprocess.run(["cc", "-shared", "-fPIC", *flags, "-o", f"{tmp}/slow.so", code], check=True)
-    source, before = saved(tmp, tensors=1, mib=96), dict(os.environ)
-    for end in (signal.SIGABRT, signal.SIGSYS):  # a sanitizer takes SIGSEGV for its own
-        os.environ.update(LD_PRELOAD=f"{tmp}/slow.so", ASAN_OPTIONS=before.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
-        mount = lib.Mount(source, "readahead=1M", detached=True)
-        root = mount.__enter__()
-        os.environ.clear()
-        os.environ.update(before)
+def helpers(pid):
+    """The processes that it has started."""
+    return [int(child) for children in lib.tasks(pid, "children") for child in children.split()]
+
+
+def test_a_daemon_that_is_stopped_or_crashes(tmp):
+    """While the process that reads ahead waits for its answer: the daemon itself waits for nobody."""
+    source = saved(tmp, tensors=1, mib=96)
+    for end in (signal.SIGSTOP, signal.SIGABRT, signal.SIGSYS):  # a sanitizer takes SIGSEGV for its own
+        with slow(tmp):
+            mount = lib.Mount(source, "readahead=1M", detached=True)
+            root = mount.__enter__()
         try:
             want, (pid,) = wanted(root, tmp), lib.daemons(root)
             reader = go_down(root, want, stderr=subprocess.DEVNULL)
-            lib.wait_for(lambda: waits_for_itself(pid), "the daemon to wait for itself")
+            lib.wait_for(lambda: any(asks(child) for child in helpers(pid)), "the daemon to be asked")
             os.kill(pid, end)
-            lib.wait_for(lambda: not lib.runs(pid), f"the daemon to be gone after {end}", seconds=5)
+            if end == signal.SIGSTOP:
+                lib.wait_for(lambda: all(" T " in text for text in lib.tasks(pid, "stat")), "the daemon to stop", seconds=5)
+                os.kill(pid, signal.SIGCONT)
+                lib.equal(ended(reader), 0, "the exit code of a reader whose daemon was stopped for a while")
+            else:
+                lib.wait_for(lambda: not lib.runs(pid), f"the daemon to be gone after {end}", seconds=5)
+                lib.need(ended(reader) in (0, -signal.SIGBUS), f"{end}: the reader's exit code {reader.returncode}")
         finally:
             subprocess.run(["umount", "-f", "-l", root], check=False)
             mount.__exit__(None, None, None)
-        lib.need(ended(reader) in (0, -signal.SIGBUS), f"{end}: the reader's exit code {reader.returncode}")
+
+
+def test_an_end_while_the_daemon_looks_at_its_mount(tmp):
+    """The thread that does is waited for neither by a process that is killed nor, to write a core, by one that crashes, which would have to
+    answer it."""
+    source, root = saved(tmp, tensors=1), f"{tmp}/mnt"
+    os.mkdir(root)
+    for end in (signal.SIGKILL, signal.SIGABRT, signal.SIGTERM):
+        with slow(tmp):
+            daemon = subprocess.Popen([lib.PROGRAM, "mount", "-f", source, root], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            lib.wait_for(lambda: asks(daemon.pid), "the daemon to wait for itself")
+            daemon.send_signal(end)
+            lib.wait_for(lambda: daemon.poll() is not None, f"the daemon to be gone after {end}", seconds=5)
+        finally:
+            subprocess.run(["umount", "-f", "-l", root], check=False, stderr=subprocess.DEVNULL)
+            daemon.kill()
+            daemon.wait()
+
+
+def rights(pid):
+    """Of all of its threads, as there may be no other."""
+    names = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Umask")
+    return {tuple(line for line in text.splitlines() if line.split(":")[0] in names) for text in lib.tasks(pid, "status")}
+
+
+def forget(path):
+    """What is in the page cache of it."""
+    with open(path, "rb") as f:
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def test_the_other_process(tmp):
+    """There is one while readers go down; who kills it takes no byte and no mount away; it ends when nobody does, and
+    with the mount."""
+    source = saved(tmp, tensors=1, mib=96)
+    with lib.Mount(source, "readahead=1M") as root:
+        (pid,), want = lib.daemons(root), wanted(root, tmp)
+        lib.equal(helpers(pid), [], "processes before anybody has read")
+        for _ in range(2):
+            reader = go_down(root, want, 1, "pause")
+            lib.equal(reader.stdout.readline(), "half\n", "the reader")
+            (child,), before = helpers(pid), asked(root)
+            os.kill(child, signal.SIGKILL)
+            lib.equal(ended(reader), 0, "the reader's exit code")
+            forget(f"{root}/{PART}")
+        lib.need(settled(root) > before, "nothing was asked for once it had been killed")
+        helper, = [child for child in helpers(pid) if lib.runs(child)]
+        held = lib.links(helper)
+        lib.need(len(held) == 3 and held[0].startswith("socket:"), f"it holds {held}, and not its streams alone")
+        lib.equal(rights(helper), rights(pid), "what it may do, and the daemon")
+        lib.wait_for(lambda: not helpers(pid), "it to end when there is nothing to do")
+        forget(f"{root}/{PART}")
+        lib.equal(ended(go_down(root, want)), 0, "the next reader's exit code")
+        helper, = helpers(pid)
+    lib.wait_for(lambda: not lib.runs(helper), "it to end with the mount")
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ def test_listing_makes_no_tree(tmp):
     def anonymous(pid):
         return int(next(line.split()[1] for line in lib.read(f"/proc/{pid}/smaps_rollup").decode().splitlines() if line.startswith("Anonymous:")))
 
-    with lib.Mount(f"{tmp}/source", "header_cache=off") as root:  # which is written when the mount is there
+    with lib.Mount(f"{tmp}/source", "header_cache=off", detached=True) as root:  # it is written, and the mount looked at, when that is there
         (pid,) = lib.daemons(root)
         before = anonymous(pid)
         lib.need([e for e in os.scandir(root) if e.stat()], "an empty mount")
