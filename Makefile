@@ -93,15 +93,15 @@ TSAN_B      := build/tsan
 SUB          = $(MAKE) --no-print-directory -s -j$(shell nproc)
 RUN         := .venv/check/bin/python tests/run.py --build
 
-check: setup ## what to run at every commit: modules, layers, the property test, the oracle, mounts; under two minutes
+check: setup ## what to run at every commit: modules, layers, a part of the property test, the oracle, most mounts; under two minutes
 	@$(SUB) programs
-	@$(RUN) $(B) layers unit fuzz property oracle mount
+	@LAYOUTS=$${LAYOUTS:-10000} $(RUN) $(B) layers unit fuzz property oracle mount
 
 test: setup setup-clients ## everything: check, the same under sanitizers, and the real clients
 	@$(SUB) programs
 	@$(SUB) programs B=$(ASAN_B) CFLAGS="$(ASAN_CFLAGS)"
 	@$(SUB) all $(TSAN_B)/tests/faultfs B=$(TSAN_B) CFLAGS="-O1 -g -fsanitize=thread"
-	@$(RUN) $(B) layers lint unit fuzz property oracle mount soak clients --asan $(ASAN_B) --tsan $(TSAN_B)
+	@$(RUN) $(B) layers lint unit fuzz property oracle mount mount-long soak clients --asan $(ASAN_B) --tsan $(TSAN_B)
 
 asan: setup ## the suite (without the clients) under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(SUB) programs B=$(ASAN_B) CFLAGS="$(ASAN_CFLAGS)"

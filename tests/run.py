@@ -4,7 +4,7 @@
 
 usage: run.py --build DIR [GROUP...] [--asan DIR] [--tsan DIR] [-v]
 
-Groups: layers lint unit fuzz property oracle mount soak clients. --asan DIR adds the suite again with what was built in DIR under sanitizers,
+Groups: layers lint unit fuzz property oracle mount mount-long soak clients. --asan DIR adds the suite again with what was built in DIR under sanitizers,
 --tsan DIR the mount tests in which threads meet, under ThreadSanitizer. SOAK_SECONDS is how long each soak takes (60).
 A test program prints a line "ok NAME" or "FAIL NAME: why" for each test; Criterion's programs print their own synthesis. A
 program that prints neither, ends badly without a FAIL, hangs, leaves a mount behind, or makes a sanitizer report, is a failed
@@ -71,8 +71,19 @@ def oracle(build):
     return [Job("oracle", f"oracle {n + 1} of 2", check + cases[n::2], 120) for n in range(2)]
 
 
-def mount(build):
+def mounts(build):
     return [Job("mount", os.path.basename(p), python(p), 240, {"GATHERFS": f"{build}/gatherfs"}) for p in sorted(glob.glob("tests/mount/test_*.py"))]
+
+
+def mount(build):
+    return [job for job in mounts(build) if job.name[5:-3] not in LONG]
+
+
+def mount_long(build):
+    jobs = [job for job in mounts(build) if job.name[5:-3] in LONG]
+    for job in jobs:
+        job.group = "mount-long"
+    return jobs
 
 
 def soak(build):
@@ -86,13 +97,16 @@ def clients(build):
             for p in sorted(glob.glob("tests/clients/test_*.py"))]
 
 
-GROUPS = {"layers": layers, "lint": lint, "unit": unit, "fuzz": fuzz, "property": property_test, "oracle": oracle, "mount": mount, "soak": soak, "clients": clients}
+GROUPS = {"layers": layers, "lint": lint, "unit": unit, "fuzz": fuzz, "property": property_test, "oracle": oracle, "mount": mount, "mount-long": mount_long,
+          "soak": soak, "clients": clients}
+LONG = ("as_user", "bombs", "export_resume", "faults_limits", "install", "live_training")  # the mount tests that are not run at every commit
+AT_A_TIME = {"unit": 2, "unit (asan)": 2, "mount": 3, "mount-long": 2, "mount (asan)": 2}  # for each processor: these wait much of their time
 THREADS = ("cold", "faults", "faults_daemon", "faults_io", "falls", "live", "live_training", "nodes", "reads", "umount")  # the mount tests in which threads meet
 
 
 def sanitized(build):
-    """The suite once more, with reports of every process, the daemons included, going to files that run_job() looks for."""
-    jobs = [job for group in (unit, fuzz, property_test, oracle, mount, soak) for job in group(build)]
+    """The suite once more, but for what is in it twice, with reports of every process, the daemons included, going to files that run_job() looks for."""
+    jobs = [job for group in (unit, fuzz, property_test, oracle, mounts, soak) for job in group(build) if job.name != "test_as_user.py"]
     for job in jobs:
         job.group, job.timeout = f"{job.group} (asan)", job.timeout * SLOW
         job.env = {**job.env, "SANITIZED": "1", "LAYOUTS": os.environ.get("LAYOUTS", "15000")}
@@ -101,7 +115,7 @@ def sanitized(build):
 
 def threaded(build):
     """The mount tests that have something for ThreadSanitizer, and a soak."""
-    jobs = [job for job in mount(build) if job.name[5:-3] in THREADS] + soak(build)
+    jobs = [job for job in mounts(build) if job.name[5:-3] in THREADS] + soak(build)
     for job in jobs:
         job.group, job.timeout = f"{job.group} (tsan)", job.timeout * SLOW
         job.env = {**job.env, "SANITIZED": "1"}
@@ -227,7 +241,7 @@ def main():
     ap.add_argument("-v", action="store_true", help="a line for each program too")
     ap.add_argument("group", nargs="*")
     a = ap.parse_args()
-    refusal = cannot_mount(f"{a.asan or a.tsan or a.build}/gatherfs") if a.asan or a.tsan or {"oracle", "mount", "soak", "clients"} & set(a.group) else None
+    refusal = cannot_mount(f"{a.asan or a.tsan or a.build}/gatherfs") if a.asan or a.tsan or {"oracle", "mount", "mount-long", "soak", "clients"} & set(a.group) else None
     if refusal:
         print(f"nothing can be mounted here, so no test was run: {refusal}\n0 passed, 1 failed")
         return 1
@@ -236,7 +250,7 @@ def main():
         (threaded(a.tsan) if a.tsan else [])
     passed = failed = 0
     for name in dict.fromkeys(job.group for job in jobs):
-        workers = 1 if name.startswith(("property", "soak")) else os.cpu_count() * (2 if name == "mount" else 1)  # mount tests wait half of the time
+        workers = 1 if name.startswith(("property", "soak")) else os.cpu_count() * AT_A_TIME.get(name, 1)
         p, f = run_group(name, [job for job in jobs if job.group == name], workers, a.v)
         passed, failed = passed + p, failed + f
     for group in a.group:

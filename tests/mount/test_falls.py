@@ -144,14 +144,14 @@ def test_a_source_that_changes(tmp):
 def test_an_end_meanwhile(tmp):
     """A reader who is killed, and a mount that is taken away under him, or whose daemon is told to end, is killed or crashes: nobody waits
     for ever."""
-    source = saved(tmp, tensors=4)
+    source = saved(tmp, tensors=4, mib=12)
     rng = random.Random(7)
     ends = (None, signal.SIGTERM, signal.SIGKILL, signal.SIGABRT, "umount")
     for end in ends * 3:
         with lib.Mount(source, "readahead=1M", detached=True) as root:
             want, (pid,) = wanted(root, tmp), lib.daemons(root)
             reader = go_down(root, want, 4, stderr=subprocess.DEVNULL)
-            time.sleep(0.1 + rng.random() / 5)
+            time.sleep(0.05 + rng.random() / 10)
             if end == "umount":
                 subprocess.run(["umount", "-l", root], check=False)
             elif end:

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a daemon may do, what it holds, and whom it lets in; mounts of users who are not root."""
 import os
-import re
 import subprocess
 
 from mount import lib, namespace, training
 from ref import sharded
 
 READ, UNMOUNT = 1 << 2, 1 << 21  # CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN
-CENTRAL = ["view", "tree", "reads", "ranks", "steps", "umount", "unified_source", "tensors", "nodes"]
 
 
 def saved(tmp):
@@ -113,30 +111,6 @@ done
 """)
     lib.equal(said.split("\n"), ["NoNewPrivs:\t0"] * 4 + [""], "what was said")
     return None
-
-
-def central(tmp, name):
-    """Runs a file of tests as that user."""
-    if namespace.no_users():
-        return namespace.no_users()
-    said = namespace.as_user(tmp, r"""
-export TMPDIR="$TMP/own/tmp"
-cd /
-as_user test -r "$PYTHON" || { echo unreachable; exit 0; }
-as_user "$PYTHON" "$TESTS/mount/test_""" + name + r""".py" || :
-""")
-    if said == "unreachable\n":
-        return "the tests' Python cannot be read by others"
-    lib.need(re.search("^ok ", said, re.M) and not re.search("^FAIL|Traceback", said, re.M), said)
-    return f"{len(re.findall('^ok ', said, re.M))} tests"
-
-
-def make(name):
-    return lambda tmp: central(tmp, name)
-
-
-for each in CENTRAL:
-    globals()[f"test_as_user_{each}"] = make(each)
 
 
 if __name__ == "__main__":
