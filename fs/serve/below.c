@@ -36,7 +36,9 @@ void below_at(struct below *b, dev_t device)
 
 bool below_is(const struct below *b, pid_t caller)
 {
-	return b && caller == atomic_load(&b->self);
+	pid_t self = b ? atomic_load(&b->self) : 0;
+
+	return self && caller == self; /* 0 is whoever our namespace of processes does not have */
 }
 
 void below_note(struct below *b, const struct below_read *read)

@@ -33,7 +33,7 @@
 struct file {
 	struct opened opened;
 	struct hub_node at;
-	bool own;                  /* opened by a thread of ours (below.h) */
+	bool own;                  /* opened by what reads below (below.h) */
 	struct text text;          /* of a status file */
 	const struct image *image; /* of anything else */
 	struct arena *arena;       /* of an image that was made for this file */

@@ -140,6 +140,24 @@ def test_readers_for_whom_nothing_is_read(tmp):
             lib.equal(asked(root), 0, f"asked for with {options}, flags {flags:o}")
 
 
+def test_a_reader_whom_the_daemon_cannot_see(tmp):
+    """In another namespace of processes, so that the kernel tells no number of his."""
+    if os.geteuid() != 0:
+        return "not root, who may make one"
+    source, root = saved(tmp, mib=96), f"{tmp}/mnt"
+    os.mkdir(root)
+    daemon = subprocess.Popen(["unshare", "--pid", "--fork", lib.PROGRAM, "mount", "-f", "-o", "readahead=1M", source, root], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL)
+    lib.wait_for(lambda: lib.mounted(root) or daemon.poll() is not None, "the mount")
+    try:
+        lib.equal(ended(go_down(root, wanted(root, tmp))), 0, "the reader's exit code")
+        lib.need(settled(root) > 0, "nothing was asked for")
+    finally:
+        lib.unmount(root)
+    lib.equal(daemon.wait(20 * lib.SLOW), 0, "the daemon's exit code")
+    return None
+
+
 def test_a_source_that_changes(tmp):
     """Old bytes or none: a reader who is half through when a source is written over ends by SIGBUS, or has the pages that were read before."""
     source = saved(tmp, tensors=1, mib=96)
