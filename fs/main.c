@@ -25,13 +25,14 @@ static void settle_memory(void)
 
 /*
  * A checkpoint of many ranks has more files than a program may usually have open. A file that becomes longer than allowed is an error of
- * write(), and no reason to die.
+ * write(), and no reason to die. Where a shell ignores the ends of its children, ours would be gone before their exit codes are asked for.
  */
 static void settle_limits(void)
 {
 	struct rlimit limit;
 
 	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
 	limit.rlim_cur = limit.rlim_max;

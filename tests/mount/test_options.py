@@ -173,6 +173,14 @@ def test_ignored_signals_end_a_daemon(tmp):
     os.rmdir(point)
 
 
+def test_children_whose_end_is_ignored(tmp):
+    """A shell may ignore SIGCHLD for its children: what those start is gone then before they ask how it ended."""
+    with lib.Mount(saved(tmp)) as root:
+        again = subprocess.run(["bash", "-c", "trap '' CHLD; exec \"$@\"", "bash", lib.PROGRAM, "mount", tmp, root], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=30 * lib.SLOW)
+        lib.need(again.returncode == 1 and "already" in again.stderr and "answer" not in again.stderr, f"exit code {again.returncode}: {again.stderr}")
+
+
 def test_daemon_lets_go(tmp):
     """The daemon holds no stream, folder or terminal of its caller: a pipe to `mount` closes when mount returns."""
     source, point = saved(tmp), tempfile.mkdtemp(prefix="mnt-")
