@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fs/base/patience.h"
 #include "layout/base/error.h"
@@ -49,7 +50,7 @@ static void *look(void *arg)
 			continue;
 		}
 		error_set(&line, 0, "%s: still waiting for its storage", now);
-		fprintf(stderr, "gatherfs: %s\n", line.msg);
+		fprintf(stderr, "%sgatherfs: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", line.msg); /* where a progress bar may be */
 		seconds *= 2;
 	}
 	return NULL;

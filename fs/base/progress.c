@@ -20,11 +20,12 @@
 struct progress {
 	const char *what;
 	uint64_t total;
+	enum progress_unit unit;
 	struct term term;
 	_Atomic uint64_t done;
 	struct timespec began;
 	uint64_t seen;     /* `done` at the last drawing */
-	double at, rate;   /* seconds of the last drawing; bytes a second, 0 while unknown */
+	double at, rate;   /* seconds of the last drawing; done in a second, 0 while unknown */
 	bool shown;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -79,22 +80,31 @@ static void add_time(struct text *line, double seconds)
 	text_add(line, ":%02" PRIu64, s % 60);
 }
 
+/* "1.25 GiB of 2 GiB  1 MiB/s  0:07 left", or with files */
+static void add_amounts(struct text *line, const struct progress *p, uint64_t done)
+{
+	const char *(*amount)(char *, uint64_t) = p->unit == PROGRESS_FILES ? term_number : term_size;
+	char a[TERM_TEXT], b[TERM_TEXT];
+
+	text_add(line, "%s of %s%s", amount(a, done), amount(b, p->total), p->unit == PROGRESS_FILES ? " files" : "");
+	if (p->rate <= 0)
+		return;
+	text_add(line, "  %s/s  ", amount(a, (uint64_t)p->rate));
+	add_time(line, (double)(p->total - done) / p->rate);
+	text_add(line, " left");
+}
+
 static void draw(struct progress *p)
 {
 	uint64_t done = atomic_load(&p->done);
 	struct text line = TEXT_EMPTY, rest = TEXT_EMPTY;
-	char a[TERM_TEXT], b[TERM_TEXT], c[TERM_TEXT];
 	double share;
 
 	done = done < p->total ? done : p->total;
 	measure(p, done);
 	share = p->total ? (double)done / (double)p->total : 1;
-	text_add(&rest, " %3.0f%%  %s of %s", share * 100, term_size(a, done), term_size(b, p->total));
-	if (p->rate > 0) {
-		text_add(&rest, "  %s/s  ", term_size(c, (uint64_t)p->rate));
-		add_time(&rest, (double)(p->total - done) / p->rate);
-		text_add(&rest, " left");
-	}
+	text_add(&rest, " %3.0f%%  ", share * 100);
+	add_amounts(&rest, p, done);
 	text_add(&line, "\r%s%s%s", term_style(&p->term, TERM_BOLD), p->what, term_style(&p->term, TERM_PLAIN));
 	if (p->term.columns > strlen(p->what) + rest.len + 8) {
 		uint64_t room = p->term.columns - strlen(p->what) - rest.len - 4;
@@ -127,7 +137,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-struct progress *progress_begin(const char *what, uint64_t total, bool quiet)
+struct progress *progress_begin(const char *what, uint64_t total, enum progress_unit unit, bool quiet)
 {
 	struct term term = term_of(stderr);
 	struct progress *p = quiet || !term.is_terminal ? NULL : calloc(1, sizeof(*p));
@@ -136,6 +146,7 @@ struct progress *progress_begin(const char *what, uint64_t total, bool quiet)
 		return NULL;
 	p->what = what;
 	p->total = total;
+	p->unit = unit;
 	p->term = term;
 	clock_gettime(CLOCK_MONOTONIC, &p->began);
 	pthread_mutex_init(&p->lock, NULL);
@@ -148,10 +159,10 @@ struct progress *progress_begin(const char *what, uint64_t total, bool quiet)
 	return NULL;
 }
 
-void progress_add(struct progress *progress, uint64_t bytes)
+void progress_add(struct progress *progress, uint64_t done)
 {
 	if (progress)
-		atomic_fetch_add_explicit(&progress->done, bytes, memory_order_relaxed);
+		atomic_fetch_add_explicit(&progress->done, done, memory_order_relaxed);
 }
 
 void progress_end(struct progress *progress)

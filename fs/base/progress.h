@@ -12,11 +12,14 @@
 
 struct progress;
 
-/* Begins to show how much of `total` bytes is done. `what` ("checking") must live as long. NULL with `quiet`, or where nothing can be shown. */
-struct progress *progress_begin(const char *what, uint64_t total, bool quiet);
+/* What work is counted in. */
+enum progress_unit { PROGRESS_BYTES, PROGRESS_FILES };
 
-/* Counts bytes as done. From any thread. */
-void progress_add(struct progress *progress, uint64_t bytes);
+/* Begins to show how much of `total` is done. `what` ("checking") must live as long. NULL with `quiet`, or where nothing can be shown. */
+struct progress *progress_begin(const char *what, uint64_t total, enum progress_unit unit, bool quiet);
+
+/* Counts so much as done. From any thread. */
+void progress_add(struct progress *progress, uint64_t done);
 
 /* Removes the bar and frees it. Between begin and end nothing else may write to the terminal. */
 void progress_end(struct progress *progress);

@@ -67,7 +67,7 @@ int load_add(struct loading *ld, struct checkpoint_builder *builder, struct chec
 	struct adding a = { ld, builder, files };
 	const char **paths = arena_alloc(ld->model->arena, count, sizeof(*paths));
 	struct headers_work work = { .paths = paths, .count = count, .sources = ld->model->sources, .take = add_file, .failed = refused,
-				     .arg = &a };
+				     .arg = &a, .quiet = ld->options->quiet || ld->one_of_many };
 	int code;
 
 	if (!paths)

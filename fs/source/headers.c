@@ -12,6 +12,7 @@
 
 #include "fs/base/patience.h"
 #include "fs/base/pool.h"
+#include "fs/base/progress.h"
 #include "fs/source/header.h"
 #include "fs/source/headers.h"
 #include "fs/source/shared.h"
@@ -20,6 +21,7 @@
 #define THREADS_MIN 8 /* a distant filesystem takes its time over each file, whatever the processors do */
 #define WAITING_MAX 128 /* files that are opened and wait for their turn, at most */
 #define WAITING_MIN 8
+#define FEW 8 /* files, whose reading shows no progress: a thread for it takes longer than some of them */
 #define FOUND (UINT64_C(1) << 63) /* in a number of entries: it is the cache's, and none of headers that were read */
 
 /* A file that was read, or could not be. */
@@ -35,6 +37,7 @@ struct waiting {
 struct reading {
 	const struct headers_work *work;
 	struct shared *shared;
+	struct progress *progress;
 	pthread_mutex_t lock;
 	pthread_cond_t turned;
 	uint64_t turn;   /* protected by lock: the file that is handed on next */
@@ -145,6 +148,7 @@ static void hand_all(struct reading *r)
 		if (code < 0)
 			r->err = w->err;
 		r->turn++;
+		progress_add(r->progress, 1);
 		if (r->turn % (r->window / 4) == 0 || r->crowded || code < 0) /* waking them for each file costs more than reading it */
 			pthread_cond_broadcast(&r->turned);
 		w = &r->waiting[r->turn % r->window];
@@ -253,7 +257,9 @@ int headers_read(const struct headers_work *work, struct error *err)
 	if (!r)
 		return error_nomem(err);
 	patience = patience_begin(at_hand, r);
+	r->progress = progress_begin("reading headers", work->count, PROGRESS_FILES, work->quiet || work->count < FEW);
 	code = r->shared ? pool_run(&pool, err) : error_nomem(err);
+	progress_end(r->progress);
 	patience_end(patience);
 	if (r->code < 0) { /* the pool knows only that it ended */
 		code = r->code;

@@ -55,6 +55,7 @@ struct headers_work {
 	/* What becomes of the error of one file, its own or of take: 0 goes on without it. NULL: it is the end of all. */
 	int (*failed)(void *arg, int code, const struct error *err);
 	void *arg;
+	bool quiet; /* show no progress on a terminal */
 };
 
 /* Opens and reads all files. 0, or the error of the first file, in their order, that has one; the message begins with its path. */

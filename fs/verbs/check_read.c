@@ -154,7 +154,7 @@ int check_read(struct check *c, struct error *err)
 		return error_nomem(err);
 	work.count = files + r->task_count;
 	pthread_mutex_init(&c->lock, NULL);
-	c->progress = progress_begin("checking", bytes_to_read(c), c->options->quiet);
+	c->progress = progress_begin("checking", bytes_to_read(c), PROGRESS_BYTES, c->options->quiet);
 	code = pool_run(&work, err);
 	progress_end(c->progress);
 	pthread_mutex_destroy(&c->lock);

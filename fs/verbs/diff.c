@@ -145,7 +145,7 @@ static int compare(struct job *job, const struct diff_sides *sides, struct error
 				  .state_new = worker_new, .state_free = worker_free };
 	int code;
 
-	job->progress = progress_begin("comparing", job->a.image->size + job->b.image->size, sides->quiet);
+	job->progress = progress_begin("comparing", job->a.image->size + job->b.image->size, PROGRESS_BYTES, sides->quiet);
 	code = pool_run(&work, err);
 	progress_end(job->progress);
 	for (uint64_t i = 0; code == 0 && i < job->a.count; i++)

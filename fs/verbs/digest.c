@@ -127,7 +127,7 @@ static int work(struct job *job, const struct options *o, struct error *err)
 				  .state_free = worker_free };
 	int code;
 
-	job->progress = progress_begin("digesting", job->image->size, o->quiet);
+	job->progress = progress_begin("digesting", job->image->size, PROGRESS_BYTES, o->quiet);
 	code = pool_run(&pool, err);
 	progress_end(job->progress);
 	return code;

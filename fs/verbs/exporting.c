@@ -122,7 +122,7 @@ int export_over(struct export *e, const char *what, int (*task)(uint64_t, void *
 				  .state_new = thread_new, .state_free = thread_free, .stop = &e->interrupt.stop };
 	int rc;
 
-	e->progress = progress_begin(what, e->bytes, e->options->quiet || e->options->json);
+	e->progress = progress_begin(what, e->bytes, PROGRESS_BYTES, e->options->quiet || e->options->json);
 	rc = pool_run(&work, err);
 	progress_end(e->progress);
 	e->progress = NULL;

@@ -101,7 +101,7 @@ static int measure(struct job *job, const struct options *o, struct error *err)
 	bool histogram = !o->quiet;
 	int code;
 
-	job->progress = progress_begin("measuring", job->elements.image->size * (histogram ? 2 : 1), o->quiet);
+	job->progress = progress_begin("measuring", job->elements.image->size * (histogram ? 2 : 1), PROGRESS_BYTES, o->quiet);
 	code = read_all(job, o, err);
 	if (code == 0)
 		put_together(job);

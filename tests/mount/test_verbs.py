@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import xxhash
 
-from mount import lib
+from mount import faulty, lib
 from ref import safefile, sharded
 from ref.algebra import Layout
 
@@ -317,6 +317,27 @@ def test_progress(tmp):
     lib.need("checking" not in terminal("check", "-q", f"{tmp}/m")[1], "a bar with -q")
     lib.need("checking" not in "".join(lib.gatherfs("check", f"{tmp}/m")[1:]), "a bar in a pipe")
     return None if lines else "it was over before a bar could be seen"
+
+
+def test_progress_of_headers(tmp):
+    """Likewise while those of many files are read from slow storage, whatever they are read for."""
+    os.mkdir(f"{tmp}/m")
+    os.mkdir(f"{tmp}/mnt")
+    for i in range(40):
+        lib.write(f"{tmp}/m/model-{i:05}.safetensors", safefile.write({f"w{i}": ("F32", [1], b"1234")}))
+    for args in (("mount", "--dry-run", "SOURCE", f"{tmp}/mnt"), ("ls", "SOURCE"), ("index", "SOURCE", f"{tmp}/i")):
+        shown = {}
+        for quiet in ([], ["-q"]):
+            with faulty.Storage(f"{tmp}/m") as storage:
+                storage.tell(delay_us=200000)
+                command = [storage.point if arg == "SOURCE" else arg for arg in args]
+                code, shown[len(quiet)] = terminal(*command, *quiet)
+                lib.equal(code, 0, f"exit code of {args} {quiet}, which showed {shown[len(quiet)]}")
+        lines = [plain(part) for part in shown[0].split("\r") if "reading headers" in part]
+        lib.need(lines and "\r\033[K" in shown[0], f"{args}: no bar, or one that is not removed: {shown[0]!r}")
+        for line in lines:
+            lib.need(len(line) <= 80 and re.search(r"%  [0-9]+ of 40 files", line), f"{args}: {line!r}")
+        lib.need("reading headers" not in shown[1], f"{args}: a bar with -q")
 
 
 if __name__ == "__main__":
