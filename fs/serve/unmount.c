@@ -16,8 +16,11 @@
 #include "fs/serve/unmount.h"
 
 #define WAIT_STEPS 100 /* of 50 ms, for the kernel to drop the mount */
+#define BUSY_STEPS 10  /* likewise, for what reads ahead (reader.h), or whoever has just been killed, to let go of it */
 #define ASK_STEPS 200  /* of 10 ms, for a mount to answer */
 #define DEAD_MAX 16    /* dead mounts, one over the other, that are cleared */
+
+static const struct timespec wait_step = { .tv_nsec = 50 * 1000 * 1000 };
 
 static int busy(const struct unmount *u, struct error *err)
 {
@@ -54,7 +57,7 @@ static int run_fusermount(const struct unmount *u, struct error *err)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : error_set(err, -EPERM, "fusermount3 failed");
 }
 
-/* For everybody but root. What fusermount3 says becomes the message. */
+/* For everybody but root. What fusermount3 says becomes the message. -EBUSY is without one. */
 static int unmount_as_user(const struct unmount *u, struct error *err)
 {
 	struct capture c;
@@ -65,23 +68,34 @@ static int unmount_as_user(const struct unmount *u, struct error *err)
 	rc = run_fusermount(u, err);
 	capture_end(&c, said, sizeof(said));
 	if (rc < 0 && strstr(said, strerror(EBUSY)))
-		return busy(u, err);
+		return -EBUSY;
 	return rc < 0 && said[0] ? error_set(err, rc, "%s", said) : rc;
 }
 
-static int unmount(const struct unmount *u, struct error *err)
+/* Likewise. */
+static int unmount_once(const struct unmount *u, struct error *err)
 {
 	if (geteuid() != 0)
 		return unmount_as_user(u, err);
 	if (umount2(u->point, UMOUNT_NOFOLLOW | (u->lazy ? MNT_DETACH : 0)) == 0)
 		return 0;
-	return errno == EBUSY ? busy(u, err) : error_set(err, -errno, "%s: %s", u->point, strerror(errno));
+	return errno == EBUSY ? -EBUSY : error_set(err, -errno, "%s: %s", u->point, strerror(errno));
+}
+
+static int unmount(const struct unmount *u, struct error *err)
+{
+	int rc = unmount_once(u, err);
+
+	for (int i = 0; rc == -EBUSY && i < BUSY_STEPS; i++) {
+		nanosleep(&wait_step, NULL);
+		rc = unmount_once(u, err);
+	}
+	return rc == -EBUSY ? busy(u, err) : rc;
 }
 
 /* Waits until there are fewer mounts on the point than before. */
 static int wait_until_gone(const char *point, uint32_t before, struct error *err)
 {
-	const struct timespec step = { .tv_nsec = 50 * 1000 * 1000 };
 	struct point_mounts now;
 
 	for (int i = 0; i < WAIT_STEPS; i++) {
@@ -89,7 +103,7 @@ static int wait_until_gone(const char *point, uint32_t before, struct error *err
 
 		if (rc < 0 || now.count < before)
 			return rc;
-		nanosleep(&step, NULL);
+		nanosleep(&wait_step, NULL);
 	}
 	return error_set(err, -EBUSY, "%s: the mount is still there", point);
 }
