@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gatherfs: finds the verb and runs it. */
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "fs/serve/reader.h"
 #include "fs/verbs/verbs.h"
@@ -39,6 +41,18 @@ static void settle_limits(void)
 	setrlimit(RLIMIT_NOFILE, &limit); /* where this fails the mount says which file could not be opened */
 }
 
+/* A file that took the place of a standard stream that is closed would be closed with it, or written to. */
+static void settle_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* mount(8) calls its helpers mount.TYPE. */
 static bool is_helper(const char *program)
 {
@@ -54,6 +68,7 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(name, READER_VERB) == 0)
 		return reader_main();
+	settle_streams();
 	settle_memory();
 	if (argc > 0 && is_helper(argv[0])) {
 		settle_limits();

@@ -149,6 +149,9 @@ def test_umount_busy(tmp):
         with open(f"{root}/param_name_map.json", "rb") as f:
             lib.refused("umount", root, parts=[root])
             lib.need(f.read(1) == b"{", "read after a refused umount")
+        with open(f"{root}/param_name_map.json", "rb") as f:
+            subprocess.Popen(["sleep", "0.2"], stdin=f)
+        lib.equal(lib.gatherfs("umount", root), (0, "", ""), "umount while somebody is about to let go")
 
 
 def test_signals_end_the_mount(tmp):
@@ -179,6 +182,18 @@ def test_children_whose_end_is_ignored(tmp):
         again = subprocess.run(["bash", "-c", "trap '' CHLD; exec \"$@\"", "bash", lib.PROGRAM, "mount", tmp, root], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=30 * lib.SLOW)
         lib.need(again.returncode == 1 and "already" in again.stderr and "answer" not in again.stderr, f"exit code {again.returncode}: {again.stderr}")
+
+
+def test_closed_streams(tmp):
+    """No file takes the place of a standard stream that was closed, to be closed with it or written to."""
+    source, point = saved(tmp), tempfile.mkdtemp(prefix="mnt-")
+    with lib.Mount(source) as root:
+        want = lib.tensors_of(root)
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"):
+        subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", lib.PROGRAM, "mount", "-q", source, point], check=True, timeout=30 * lib.SLOW)
+        lib.same_tensors(lib.tensors_of(point), want, closed)
+        lib.unmount(point)
+    os.rmdir(point)
 
 
 def test_daemon_lets_go(tmp):
