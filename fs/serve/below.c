@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fs/base/threads.h"
@@ -11,7 +12,8 @@
 #include "fs/serve/falls.h"
 #include "fs/serve/reader.h"
 
-#define IDLE 3 /* seconds without work, after which the other process ends */
+#define IDLE 3  /* seconds without work, after which the other process ends */
+#define REST 60 /* seconds until another one is started where one could not work */
 
 struct below {
 	struct hub *hub;
@@ -26,6 +28,8 @@ struct below {
 	bool stop;
 	struct falls falls;
 	struct reader reader; /* the thread's; others wake it */
+	bool worked;          /* likewise: that process has done something */
+	time_t rest;          /* likewise: none is started before */
 };
 
 void below_at(struct below *b, dev_t device)
@@ -80,12 +84,27 @@ static void end_reader(struct below *b)
 		reader_end(&r);
 }
 
+static time_t seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
 static bool has_reader(struct below *b)
 {
 	struct reader r;
 
-	if (!b->reader.pid && reader_start(&r) == 0)
+	if (b->reader.pid)
+		return true;
+	if (seconds_now() < b->rest)
+		return false;
+	b->worked = false;
+	if (reader_start(&r) == 0)
 		set_reader(b, r);
+	else
+		b->rest = seconds_now() + REST;
 	return b->reader.pid;
 }
 
@@ -150,17 +169,17 @@ static bool put_path(const struct below *b, const struct hub_node *node, char pa
 	return fits;
 }
 
-/* False when the file has gone. */
+/* False when the file has gone, or it is too early. */
 static bool find(const struct below *b, struct reader_task *task)
 {
 	struct hub_node at;
 	bool fits;
 
-	if (!hub_get(b->hub, task->file, &at))
+	task->device = atomic_load(&b->device);
+	if (task->device == 0 || !hub_get(b->hub, task->file, &at))
 		return false;
 	fits = put_path(b, &at, task->path);
 	hub_drop(b->hub, at.of, 1);
-	task->device = atomic_load(&b->device);
 	return fits;
 }
 
@@ -168,8 +187,11 @@ static bool ask(struct below *b, const struct reader_task *task)
 {
 	int rc = reader_ask(&b->reader, task);
 
+	b->worked |= rc >= 0;
 	if (rc < 0)
 		end_reader(b);
+	if (!b->worked)
+		b->rest = seconds_now() + REST;
 	return rc > 0;
 }
 
@@ -186,7 +208,7 @@ void below_closed(struct below *b, uint64_t number)
 		drop(b, number);
 }
 
-/* What cannot be done is not tried again: its reader had better ask himself. */
+/* What cannot be done is left to its reader, who asks himself. */
 static void *run(void *arg)
 {
 	struct below *b = arg;

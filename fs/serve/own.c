@@ -16,21 +16,23 @@ static void *ask_without_connection(void *arg)
 	const struct question *q = arg;
 	int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
 
-	close_range(3, ~0U, CLOSE_RANGE_UNSHARE); /* a kernel without it has the connection in the way of its end, for that moment */
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	close_range(3, ~0U, CLOSE_RANGE_UNSHARE);
+	if (dumpable == 1)
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	q->ask(q->arg);
 	if (dumpable == 1)
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	return NULL;
 }
 
-int own_ask(void (*ask)(void *arg), void *arg, struct error *err)
+void own_ask(void (*ask)(void *arg), void *arg)
 {
 	struct question q = { ask, arg };
+	struct error ignored;
 	pthread_t thread;
-	int rc = threads_start(&thread, ask_without_connection, &q, err);
 
-	if (rc == 0)
+	if (threads_start(&thread, ask_without_connection, &q, &ignored) == 0)
 		pthread_join(thread, NULL);
-	return rc;
+	else
+		ask(arg);
 }

@@ -10,9 +10,10 @@
 #ifndef FS_OWN_H
 #define FS_OWN_H
 
-#include "layout/base/error.h"
-
-/* Calls ask(arg), which has no descriptors but the standard streams, and waits for its end. 0, or a negative errno: it was not called. */
-int own_ask(void (*ask)(void *arg), void *arg, struct error *err);
+/*
+ * Calls ask(arg), which has no descriptors but the standard streams, and waits for its end. Where there can be no thread or no table for it
+ * (Linux before 5.9), it is called all the same, and is in the way of the end for that moment.
+ */
+void own_ask(void (*ask)(void *arg), void *arg);
 
 #endif

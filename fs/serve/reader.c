@@ -2,6 +2,7 @@
 /* See reader.h. One message a task, one byte an answer. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,9 +18,10 @@
 #include "fs/serve/reader.h"
 
 #define PIECE (UINT64_C(128) << 10) /* bytes that the kernel reads ahead at once, where nobody has raised it */
+#define PATIENCE 30 /* seconds that a task may take: somebody may have stopped the process */
 
-/* It hears every signal, as programs do. */
-static void set_signals(posix_spawnattr_t *attr)
+/* It hears every signal, as programs do, but those that a terminal has for the daemon. */
+static void set_attributes(posix_spawnattr_t *attr)
 {
 	sigset_t none, all;
 
@@ -26,10 +29,11 @@ static void set_signals(posix_spawnattr_t *attr)
 	sigfillset(&all);
 	posix_spawnattr_setsigmask(attr, &none);
 	posix_spawnattr_setsigdefault(attr, &all);
-	posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setpgroup(attr, 0);
+	posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 }
 
-/* The same program, even where its file has been replaced. */
+/* The same file, even where there is another one of its name by now. */
 static int spawn(pid_t *pid, int in)
 {
 	char *argv[] = { "gatherfs", READER_VERB, NULL };
@@ -40,7 +44,7 @@ static int spawn(pid_t *pid, int in)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
 	posix_spawnattr_init(&attr);
-	set_signals(&attr);
+	set_attributes(&attr);
 	rc = posix_spawn(pid, "/proc/self/exe", &actions, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
@@ -49,10 +53,12 @@ static int spawn(pid_t *pid, int in)
 
 int reader_start(struct reader *r)
 {
+	const struct timeval patience = { .tv_sec = PATIENCE };
 	int ends[2], rc;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
+	setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	rc = spawn(&r->pid, ends[1]);
 	close(ends[1]);
 	if (rc < 0)
@@ -93,10 +99,18 @@ static bool is_file(int fd, const struct reader_task *task)
 	return fstat(fd, &st) == 0 && st.st_dev == task->device && st.st_ino == task->file;
 }
 
+/* The path is one without links: where one has come into it, it leads elsewhere. */
+static int open_file(const char *path)
+{
+	const struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, .resolve = RESOLVE_NO_SYMLINKS };
+
+	return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+}
+
 /* From the end on: what is asked for is what lies below a reader. */
 static bool read_ahead(const struct reader_task *task)
 {
-	int fd = open(task->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	int fd = open_file(task->path);
 	bool done = fd >= 0 && is_file(fd, task);
 
 	for (uint64_t left = task->len; done && left > 0;) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One thread of ours stands beside those that answer requests: it asks the mount for its root, which succeeds when the mount
- * answers, raises the read-ahead, reports, and ends. It is a thread because whoever answers requests must never wait for one.
+ * Beside those that answer requests stands a thread that settles the mount: it has it asked for its root, which succeeds when the mount
+ * answers, and the read-ahead raised, reports, and ends. It is a thread because whoever answers requests must never wait for one.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -230,7 +230,8 @@ static void *settle(void *arg)
 	struct error err;
 	struct asked asked = { s, 0, &err };
 
-	if (own_ask(ask_mount, &asked, &err) < 0 || asked.rc < 0) {
+	own_ask(ask_mount, &asked);
+	if (asked.rc < 0) {
 		detach_report(s->channel, err.msg);
 		return NULL;
 	}
@@ -269,11 +270,11 @@ static int start_watching(struct serve *s, struct error *err)
 	return watch_start(f, &s->watch, err);
 }
 
-/* A source that hangs can keep a thread of ours for ever, and must not keep the mount. */
-static void leave_anyway(struct serve *s)
+/* A source that hangs can keep a thread of ours for ever, and must not keep the mount. `what` still goes on. */
+static void leave_anyway(struct serve *s, const char *what)
 {
 	serve_unmount(s);
-	log_error(&s->log, "%s: still being read after %d seconds; leaving all the same", s->options->source.item[0], LOOP_PATIENCE);
+	log_error(&s->log, "%s: still %s after %d seconds; leaving all the same", s->options->source.item[0], what, LOOP_PATIENCE);
 	_exit(1);
 }
 
@@ -281,7 +282,7 @@ static void leave_anyway(struct serve *s)
 static void stop_watching(struct serve *s)
 {
 	if (s->watch && !watch_stop(s->watch, LOOP_PATIENCE))
-		leave_anyway(s);
+		leave_anyway(s, "being looked at");
 	s->watch = NULL;
 }
 
@@ -289,14 +290,14 @@ static void stop_watching(struct serve *s)
 static void stop_reading_below(struct serve *s)
 {
 	if (!below_stop(s->ops.below, LOOP_PATIENCE))
-		leave_anyway(s);
+		leave_anyway(s, "being read ahead");
 }
 
 /* What it asks the kernel to read it does not wait for, as a rule. */
 static void stop_reading_ahead(struct serve *s)
 {
 	if (!ahead_stop(s->ops.ahead, LOOP_PATIENCE))
-		leave_anyway(s);
+		leave_anyway(s, "being read ahead");
 	s->ops.ahead = NULL;
 }
 
@@ -319,7 +320,7 @@ static int stop(struct serve *s, struct error *err)
 	stop_reading_below(s);
 	rc = s->loop ? loop_stop(s->loop, err) : 0;
 	if (rc == -EBUSY)
-		leave_anyway(s);
+		leave_anyway(s, "being read");
 	stop_reading_ahead(s);
 	return rc;
 }

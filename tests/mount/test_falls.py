@@ -269,13 +269,14 @@ def test_a_daemon_that_is_stopped_or_crashes(tmp):
             want, (pid,) = wanted(root, tmp), lib.daemons(root)
             reader = go_down(root, want, stderr=subprocess.DEVNULL)
             lib.wait_for(lambda: any(asks(child) for child in helpers(pid)), "the daemon to be asked")
+            helper, = helpers(pid)
             os.kill(pid, end)
             if end == signal.SIGSTOP:
                 lib.wait_for(lambda: all(" T " in text for text in lib.tasks(pid, "stat")), "the daemon to stop", seconds=5)
                 os.kill(pid, signal.SIGCONT)
                 lib.equal(ended(reader), 0, "the exit code of a reader whose daemon was stopped for a while")
             else:
-                lib.wait_for(lambda: not lib.runs(pid), f"the daemon to be gone after {end}", seconds=5)
+                lib.wait_for(lambda: not lib.runs(pid) and not lib.runs(helper), f"the daemon to be gone after {end}, and the other process", seconds=5)
                 lib.need(ended(reader) in (0, -signal.SIGBUS), f"{end}: the reader's exit code {reader.returncode}")
         finally:
             subprocess.run(["umount", "-f", "-l", root], check=False)
@@ -330,6 +331,60 @@ def test_the_other_process(tmp):
         lib.equal(ended(go_down(root, want)), 0, "the next reader's exit code")
         helper, = helpers(pid)
     lib.wait_for(lambda: not lib.runs(helper), "it to end with the mount")
+
+
+def test_the_other_process_is_stopped(tmp):
+    """It takes nobody's time, and is gone with a daemon that is told to end or killed."""
+    source = saved(tmp, tensors=1, mib=96)
+    for end in (signal.SIGTERM, signal.SIGKILL):
+        with lib.Mount(source, "readahead=1M", detached=True) as root:
+            want, (pid,) = wanted(root, tmp), lib.daemons(root)
+            reader = go_down(root, want, 1, "pause")
+            lib.equal(reader.stdout.readline(), "half\n", "the reader")
+            helper, = helpers(pid)
+            os.kill(helper, signal.SIGSTOP)
+            lib.equal(ended(reader), 0, "the reader's exit code")
+            os.kill(pid, end)
+            lib.wait_for(lambda: not lib.runs(pid) and not lib.runs(helper), f"both to be gone after {end}", seconds=5)
+            subprocess.run(["umount", "-l", root], check=False, stderr=subprocess.DEVNULL)
+
+
+def test_the_other_process_cannot_work(tmp):
+    """It is not started again and again. (A program that the loader was told to load is for /proc the loader.)"""
+    source, root = saved(tmp, mib=96), f"{tmp}/mnt"
+    loader = subprocess.run(["sh", "-c", "ldd $(command -v sh) | sed -n 's/^\t*\\(\\/[^ ]*ld-linux[^ ]*\\).*/\\1/p'"], capture_output=True, text=True, check=True).stdout.strip()
+    os.mkdir(root)
+    with open(f"{tmp}/log", "w", encoding="utf-8") as log:
+        daemon = subprocess.Popen([loader, lib.PROGRAM, "mount", "-f", "-q", "-o", "readahead=1M", source, root], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    lib.wait_for(lambda: lib.mounted(root) or daemon.poll() is not None, "the mount")
+    try:
+        want = wanted(root, tmp)
+        for _ in range(2):
+            forget(f"{root}/{PART}")
+            lib.equal(ended(go_down(root, want, 2)), 0, "the reader's exit code")
+        lib.equal(asked(root), 0, "asked for")
+    finally:
+        lib.unmount(root)
+    lib.equal(daemon.wait(20 * lib.SLOW), 0, "the daemon's exit code")
+    lib.equal(len(lib.read(f"{tmp}/log").splitlines()), 1, "lines of the log, as it was tried once")
+
+
+def test_a_path_that_leads_elsewhere(tmp):
+    """Where a link has come into the mount point's path, nothing is opened that may not be the mount's."""
+    source = saved(tmp, mib=96)
+    os.mkdir(f"{tmp}/a")
+    os.mkdir(f"{tmp}/a/mnt")
+    with lib.Mount(source, "readahead=1M", point=f"{tmp}/a/mnt") as root:
+        want = wanted(root, tmp)
+        os.rename(f"{tmp}/a", f"{tmp}/b")
+        os.symlink("b", f"{tmp}/a")
+        lib.equal(ended(go_down(root, want)), 0, "the reader's exit code")
+        lib.equal(settled(root), 0, "asked for")
+        os.remove(f"{tmp}/a")
+        os.rename(f"{tmp}/b", f"{tmp}/a")
+        forget(f"{root}/{PART}")
+        lib.equal(ended(go_down(root, want)), 0, "the exit code of a second reader")
+        lib.need(settled(root) > 0, "nothing was asked for")
 
 
 if __name__ == "__main__":
