@@ -117,7 +117,7 @@ def test_the_right_bytes(tmp):
 
 def test_files_in_folders(tmp):
     """Of ranks, and of the steps of a mount of many: the file is found by its path."""
-    source = saved(tmp, mib=96)
+    source = saved(tmp)
     for options, part in ((["to=same"], f"rank_1/{os.listdir(f'{source}/rank_1')[0]}"), (["steps=all"], f"1_10/{PART}"), (["steps=all"], f"latest/{PART}")):
         with lib.Mount(source, "readahead=1M", *options) as root:
             lib.equal(ended(go_down(root, wanted(root, tmp, part), part=part)), 0, f"{options}: the reader's exit code")
@@ -144,7 +144,7 @@ def test_a_reader_whom_the_daemon_cannot_see(tmp):
     """In another namespace of processes, so that the kernel tells no number of his."""
     if os.geteuid() != 0:
         return "not root, who may make one"
-    source, root = saved(tmp, mib=96), f"{tmp}/mnt"
+    source, root = saved(tmp), f"{tmp}/mnt"
     os.mkdir(root)
     daemon = subprocess.Popen(["unshare", "--pid", "--fork", lib.PROGRAM, "mount", "-f", "-o", "readahead=1M", source, root], stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL)
@@ -302,7 +302,7 @@ def test_an_end_while_the_daemon_looks_at_its_mount(tmp):
 
 
 def rights(pid):
-    """Of all of its threads, as there may be no other."""
+    """Of each of its threads, those that differ."""
     names = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Umask")
     return {tuple(line for line in text.splitlines() if line.split(":")[0] in names) for text in lib.tasks(pid, "status")}
 
@@ -325,7 +325,7 @@ def test_the_other_process(tmp):
         helper, = [child for child in helpers(pid) if lib.runs(child)]
         held = lib.links(helper)
         lib.need(len(held) == 3 and held[0].startswith("socket:"), f"it holds {held}, and not its streams alone")
-        lib.equal(rights(helper), rights(pid), "what it may do, and the daemon")
+        lib.need(rights(helper) <= rights(pid), f"it may do {rights(helper)}, and the daemon {rights(pid)}")  # ThreadSanitizer has a thread of its own in it
         lib.wait_for(lambda: not helpers(pid), "it to end when there is nothing to do")
         forget(f"{root}/{PART}")
         lib.equal(ended(go_down(root, want)), 0, "the next reader's exit code")
@@ -351,7 +351,7 @@ def test_the_other_process_is_stopped(tmp):
 
 def test_the_other_process_cannot_work(tmp):
     """It is not started again and again. (A program that the loader was told to load is for /proc the loader.)"""
-    source, root = saved(tmp, mib=96), f"{tmp}/mnt"
+    source, root = saved(tmp), f"{tmp}/mnt"
     loader = subprocess.run(["sh", "-c", "ldd $(command -v sh) | sed -n 's/^\t*\\(\\/[^ ]*ld-linux[^ ]*\\).*/\\1/p'"], capture_output=True, text=True, check=True).stdout.strip()
     os.mkdir(root)
     with open(f"{tmp}/log", "w", encoding="utf-8") as log:
@@ -371,7 +371,7 @@ def test_the_other_process_cannot_work(tmp):
 
 def test_a_path_that_leads_elsewhere(tmp):
     """Where a link has come into the mount point's path, nothing is opened that may not be the mount's."""
-    source = saved(tmp, mib=96)
+    source = saved(tmp)
     os.mkdir(f"{tmp}/a")
     os.mkdir(f"{tmp}/a/mnt")
     with lib.Mount(source, "readahead=1M", point=f"{tmp}/a/mnt") as root:
