@@ -316,10 +316,11 @@ Test(about, woven)
 	static const struct about_source sources[] = { { "/x/rank_0/a.safetensors", 0, NULL, 0 } };
 	struct tensor parts_of[] = { { .name = "q", .source_name = "q", .shape = half, .axes = 2, .dtype = DTYPE_U8, .bytes = 2, .pieces = pieces },
 				     { .name = "k", .source_name = "k", .shape = half, .axes = 2, .dtype = DTYPE_U8, .bytes = 2, .pieces = pieces } };
-	struct weave_part parts[] = { { .source = &parts_of[0], .count = { 1, 2 }, .axis = { 0, 1 }, .step = { 0, 1 } },
-				      { .source = &parts_of[1], .start = { 1, 0 }, .count = { 1, 2 }, .axis = { 0, 1 }, .step = { 0, 1 } } };
+	struct weave_part parts[] = { { .count = { 1, 2 }, .axis = { 0, 1 }, .step = { 0, 1 } },
+				      { .start = { 1, 0 }, .count = { 1, 2 }, .axis = { 0, 1 }, .step = { 0, 1 } } };
+	const struct tensor *of[] = { &parts_of[0], &parts_of[1] };
 	struct weave weave = { .factors = 2, .shape = { 2, 2 }, .of = { 0, 1 }, .parts = parts, .count = 2 };
-	struct tensor t = { .name = "qk", .source_name = "qk", .shape = shape, .axes = 2, .dtype = DTYPE_U8, .bytes = 4, .weave = &weave, .grid = box_uncut(2) };
+	struct tensor t = { .name = "qk", .source_name = "qk", .shape = shape, .axes = 2, .dtype = DTYPE_U8, .bytes = 4, .woven = &(struct woven){ &weave, of }, .grid = box_uncut(2) };
 	struct corners_array array = about_array(&t);
 	struct corners_reader reader = { .read = read_zeros };
 	struct arena *arena = arena_new();

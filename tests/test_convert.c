@@ -19,7 +19,7 @@
 
 /* What the models had. */
 struct seen {
-	uint64_t models, woven, twins, gaps;
+	uint64_t models, woven, alike, twins, gaps;
 };
 
 struct world {
@@ -299,7 +299,10 @@ static void there_and_back(struct world *w, struct seen *seen)
 	hf = view = checkpoint_of(w, w->tensors, w->count);
 	convert(w, &view, w->naming, w->twins);
 	for (uint64_t i = 0; i < view.count; i++)
-		seen->woven += view.tensors[i].weave != NULL;
+		seen->woven += view.tensors[i].woven != NULL;
+	for (uint64_t i = 0; i + 1 < view.count; i++)
+		for (uint64_t k = i + 1; view.tensors[i].woven && k < view.count; k++)
+			seen->alike += view.tensors[k].woven && view.tensors[k].woven->weave == view.tensors[i].woven->weave;
 	saved = save(w, &view);
 	view = saved;
 	convert(w, &view, RECIPE_HF, 0);
@@ -356,6 +359,7 @@ Test(convert, there_and_back, .timeout = 120)
 				try(recipes_all[r].text, (enum recipe_naming)n, seed, &seen);
 	cr_assert_eq(seen.models, 8 * 200); /* the namings of all families together */
 	cr_assert_gt(seen.woven, 1000);
+	cr_assert_gt(seen.alike, 100);
 	cr_assert_gt(seen.twins, 100);
 	cr_assert_gt(seen.gaps, 100);
 }

@@ -47,6 +47,8 @@ struct made {
 	struct weave_part part;
 	struct weave weave;
 	struct tensor tensors[2], outside;
+	const struct tensor *of;
+	struct woven woven;
 	struct grid grid;
 	struct checkpoint ckpt;
 	struct extent extents[4];
@@ -63,9 +65,11 @@ static void make(struct made *m)
 	m->tensors[0] = (struct tensor){ .name = "a", .shape = m->shape, .pieces = m->pieces, .grid = { 2, 4, m->cuts }, .bytes = 128, .dtype = DTYPE_F32,
 					 .axes = 2 };
 	m->outside = (struct tensor){ .name = "o", .pieces = &m->copy, .grid = { 0, 1, NULL }, .bytes = 4, .dtype = DTYPE_I32 };
-	m->part = (struct weave_part){ .source = &m->tensors[0], .count = { 4, 8 }, .step = { 1, 1 }, .axis = { 0, 1 } };
+	m->part = (struct weave_part){ .count = { 4, 8 }, .step = { 1, 1 }, .axis = { 0, 1 } };
+	m->of = &m->tensors[0];
+	m->woven = (struct woven){ &m->weave, &m->of };
 	m->weave = (struct weave){ .factors = 2, .shape = { 4, 8 }, .of = { 0, 1 }, .parts = &m->part, .count = 1 };
-	m->tensors[1] = (struct tensor){ .name = "w", .shape = m->shape, .weave = &m->weave, .grid = box_uncut(2), .bytes = 128, .dtype = DTYPE_F32, .axes = 2 };
+	m->tensors[1] = (struct tensor){ .name = "w", .shape = m->shape, .woven = &m->woven, .grid = box_uncut(2), .bytes = 128, .dtype = DTYPE_F32, .axes = 2 };
 	m->ckpt = (struct checkpoint){ .tensors = m->tensors, .count = 2, .outside = &m->outside, .outside_count = 1 };
 	m->extents[0] = (struct extent){ .kind = EXTENT_LITERAL, .literal = (const uint8_t *)"12345678" };
 	m->extents[1] = (struct extent){ .offset = 8, .kind = EXTENT_BLOCK, .block = 1, .tensor = &m->tensors[0], .grid = &m->grid };
@@ -112,6 +116,7 @@ Test(fingerprint, tells_views_apart)
 	CHANGES(m->part.axis[0] = 1);
 	CHANGES(m->part.step[1] = 2);
 	CHANGES(m->weave.of[1] = 0);
+	CHANGES(m->of = &m->outside);
 	CHANGES(m->extents[0].literal = (const uint8_t *)"12345679");
 	CHANGES(m->extents[1].block = 2);
 	CHANGES(m->extents[1].tensor = &m->tensors[1]);

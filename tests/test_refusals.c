@@ -236,18 +236,19 @@ Test(refusals, weave_sizes)
 {
 	static const uint64_t huge[] = { UINT64_C(1) << 62 };
 	struct tensor source = { .name = "s", .shape = huge, .axes = 1, .dtype = DTYPE_F64 }, out;
-	struct weave_part part = { .source = &source, .count = { huge[0] }, .step = { 1 } };
+	struct weave_part part = { .count = { huge[0] }, .step = { 1 } };
 	struct weave weave = { .factors = 1, .shape = { huge[0] }, .parts = &part, .count = 1 };
+	const struct tensor *of[] = { &source };
 	struct arena *arena = arena_new();
 	struct error err;
 
-	cr_expect_eq(weave_make("w", &weave, arena, &out, &err), -EINVAL);
+	cr_expect_eq(weave_make("w", &(struct woven){ &weave, of }, arena, &out, &err), -EINVAL);
 	cr_expect_str_eq(err.msg, "tensor \"w\": its bytes overflow");
 	weave = (struct weave){ .factors = 2, .shape = { huge[0], 8 }, .parts = &part, .count = 1 };
-	cr_expect_eq(weave_make("w", &weave, arena, &out, &err), -EINVAL);
+	cr_expect_eq(weave_make("w", &(struct woven){ &weave, of }, arena, &out, &err), -EINVAL);
 	cr_expect_str_eq(err.msg, "tensor \"w\": axis 0 overflows");
 	weave = (struct weave){ .factors = 2, .of = { 0, 1 }, .shape = { huge[0], 8 }, .parts = &part, .count = 1 };
-	cr_expect_eq(weave_make("w", &weave, arena, &out, &err), -EINVAL);
+	cr_expect_eq(weave_make("w", &(struct woven){ &weave, of }, arena, &out, &err), -EINVAL);
 	cr_expect_str_eq(err.msg, "tensor \"w\": its shape overflows");
 	arena_free(arena);
 }

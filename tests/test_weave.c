@@ -33,6 +33,8 @@ struct world {
 	struct weave weave;
 	struct weave_part parts[PARTS];
 	struct drawn_source sources[PARTS];
+	const struct tensor *of[PARTS];
+	struct woven made_of;
 	struct tensor woven;
 	uint32_t image_cuts[WEAVE_FACTORS];
 	struct grid grid;
@@ -68,6 +70,7 @@ static void draw_boxes(struct world *w)
 	uint32_t wanted = 1 + (uint32_t)draw(w, PARTS);
 
 	w->weave.parts = w->parts;
+	w->made_of = (struct woven){ &w->weave, w->of };
 	w->weave.count = 1;
 	memcpy(w->parts[0].count, w->weave.shape, sizeof(w->weave.shape));
 	for (int tries = 0; tries < 20 && w->weave.count < wanted; tries++) {
@@ -85,9 +88,11 @@ static void draw_boxes(struct world *w)
 }
 
 /* The factors of a part in a random order along a random number of axes, with room before, between and behind the elements. */
-static void draw_source(struct world *w, struct weave_part *p, struct drawn_source *s)
+static void draw_source(struct world *w, uint32_t part)
 {
 	uint32_t order[WEAVE_FACTORS], n = w->weave.factors, axes = 1 + (uint32_t)draw(w, n);
+	struct weave_part *p = &w->parts[part];
+	struct drawn_source *s = &w->sources[part];
 
 	for (uint32_t f = 0; f < n; f++)
 		order[f] = f;
@@ -114,7 +119,7 @@ static void draw_source(struct world *w, struct weave_part *p, struct drawn_sour
 		s->shape[a] += s->cuts[a] - 1 - (s->shape[a] - 1) % s->cuts[a];
 	}
 	s->t = (struct tensor){ .name = "s", .shape = s->shape, .axes = axes, .dtype = w->dtype, .pieces = s->piece };
-	p->source = &s->t;
+	w->of[part] = &s->t;
 }
 
 /* Lays the blocks of a source down in the files; false when there are too many bytes. */
@@ -142,10 +147,11 @@ static bool place(struct world *w, struct drawn_source *s)
 	return true;
 }
 
-static const uint8_t *element(const struct world *w, const struct weave_part *p, const uint64_t *x)
+static const uint8_t *element(const struct world *w, uint32_t part, const uint64_t *x)
 {
 	uint64_t y[WEAVE_FACTORS], in = 0, block = 0;
-	const struct tensor *t = p->source;
+	const struct weave_part *p = &w->parts[part];
+	const struct tensor *t = w->of[part];
 
 	memcpy(y, p->base, sizeof(y));
 	for (uint32_t f = 0; f < w->weave.factors; f++)
@@ -177,7 +183,7 @@ static const uint8_t *look_up(const struct world *w, const uint64_t *at)
 			in &= x[f] >= p->start[f] && x[f] < p->start[f] + p->count[f];
 		cr_assert_not(in && found);
 		if (in)
-			found = element(w, p, x);
+			found = element(w, i, x);
 	}
 	cr_assert(found);
 	return found;
@@ -244,7 +250,7 @@ static struct world *world_new(uint64_t seed)
 		draw_boxes(w);
 		fits = true;
 		for (uint32_t i = 0; fits && i < w->weave.count; i++) {
-			draw_source(w, &w->parts[i], &w->sources[i]);
+			draw_source(w, i);
 			fits = place(w, &w->sources[i]);
 		}
 	} while (!fits);
@@ -252,7 +258,7 @@ static struct world *world_new(uint64_t seed)
 		for (uint64_t i = 0; i < w->used[f]; i++)
 			w->bytes[f][i] = (uint8_t)draw(w, 256);
 	w->arena = arena_new();
-	cr_assert_eq(weave_make("t", &w->weave, w->arena, &w->woven, &err), 0, "%s", err.msg);
+	cr_assert_eq(weave_make("t", &w->made_of, w->arena, &w->woven, &err), 0, "%s", err.msg);
 	draw_image(w);
 	return w;
 }
@@ -314,17 +320,19 @@ Test(weave, rows_of_one_element)
 	uint64_t shape[2] = { 8, 1 };
 	struct piece piece = { .source = 0 };
 	struct tensor t = { .name = "s", .shape = shape, .axes = 2, .dtype = DTYPE_F32, .pieces = &piece, .grid = { 2, 1, ones }, .bytes = 32 };
-	struct weave_part part = { .source = &t, .count = { 8, 1 }, .axis = { 0, 1 }, .step = { 1, 1 } };
+	struct weave_part part = { .count = { 8, 1 }, .axis = { 0, 1 }, .step = { 1, 1 } };
 	struct world *w = calloc(1, sizeof(*w));
 	struct error err;
 
 	w->arena = arena_new();
 	w->weave = (struct weave){ .factors = 2, .shape = { 8, 1 }, .of = { 0, 1 }, .parts = &part, .count = 1 };
+	w->of[0] = &t;
+	w->made_of = (struct woven){ &w->weave, w->of };
 	w->want = arena_alloc(w->arena, 32, 1);
 	for (w->used[0] = 0; w->used[0] < 32; w->used[0]++)
 		w->want[w->used[0]] = w->bytes[0][w->used[0]] = (uint8_t)(w->used[0] * 7);
 	w->want_len = 32;
-	cr_assert_eq(weave_make("t", &w->weave, w->arena, &w->woven, &err), 0, "%s", err.msg);
+	cr_assert_eq(weave_make("t", &w->made_of, w->arena, &w->woven, &err), 0, "%s", err.msg);
 	w->image = image_new(w->arena, 1);
 	w->grid = box_uncut(2);
 	image_add_block(w->image, &w->woven, &w->grid, 0);
@@ -343,6 +351,7 @@ Test(weave, few_runs)
 	struct arena *arena = arena_new();
 	struct piece piece[3];
 	struct tensor t[3], out;
+	const struct tensor *of[3] = { &t[0], &t[1], &t[2] };
 	struct weave_part part[3];
 	struct weave w = { .factors = 4, .shape = { GROUPS, Q + 2, DIM, HIDDEN }, .of = { 0, 0, 0, 1 }, .parts = part, .count = 3 };
 	struct image *image = image_new(arena, 1);
@@ -358,13 +367,12 @@ Test(weave, few_runs)
 		piece[i] = (struct piece){ .source = i };
 		t[i] = (struct tensor){ .name = "s", .shape = shape[i], .axes = 2, .dtype = DTYPE_BF16, .pieces = &piece[i],
 					.grid = { 2, 1, ones }, .bytes = shape[i][0] * HIDDEN * 2 };
-		part[i] = (struct weave_part){ .source = &t[i],
-					       .start = { 0, i ? Q + i - 1 : 0, 0, 0 },
+		part[i] = (struct weave_part){ .start = { 0, i ? Q + i - 1 : 0, 0, 0 },
 					       .count = { GROUPS, heads, DIM, HIDDEN },
 					       .axis = { 0, 0, 0, 1 },
 					       .step = { heads * DIM, DIM, 1, 1 } };
 	}
-	cr_assert_eq(weave_make("qkv", &w, arena, &out, &err), 0, "%s", err.msg);
+	cr_assert_eq(weave_make("qkv", &(struct woven){ &w, of }, arena, &out, &err), 0, "%s", err.msg);
 	cr_assert_eq(out.axes, 2);
 	cr_assert_eq(out.shape[0], GROUPS * (Q + 2) * DIM);
 	cr_assert_eq(out.shape[1], HIDDEN);

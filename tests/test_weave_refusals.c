@@ -24,7 +24,7 @@ static void overlapping(struct weave *w, struct weave_part *p) { (void)w; p[1].s
 static void hole(struct weave *w, struct weave_part *p) { (void)p; w->count = 1; }
 static void other_type(struct weave *w, struct weave_part *p) { (void)w; (void)p; bad_b.dtype = DTYPE_I32; }
 static void half_bytes(struct weave *w, struct weave_part *p) { (void)w; (void)p; bad_a.dtype = bad_b.dtype = DTYPE_F4; }
-static void of_woven(struct weave *w, struct weave_part *p) { (void)p; bad_a.weave = w; }
+static void of_woven(struct weave *w, struct weave_part *p) { (void)p; static struct woven any; any.weave = w; bad_a.woven = &any; }
 static void huge(struct weave *w, struct weave_part *p) { (void)p; w->shape[0] = w->shape[1] = UINT64_MAX; }
 
 static const struct {
@@ -57,9 +57,10 @@ Test(weave, refusals)
 
 	for (size_t i = 0; i <= sizeof(bad) / sizeof(*bad); i++) {
 		struct weave_part part[2] = {
-			{ .source = &bad_a, .start = { 0, 0 }, .count = { 1, 6 }, .axis = { 0, 0 }, .step = { 0, 1 } },
-			{ .source = &bad_b, .start = { 1, 0 }, .count = { 1, 6 }, .axis = { 0, 1 }, .step = { 0, 1 } },
+			{ .start = { 0, 0 }, .count = { 1, 6 }, .axis = { 0, 0 }, .step = { 0, 1 } },
+			{ .start = { 1, 0 }, .count = { 1, 6 }, .axis = { 0, 1 }, .step = { 0, 1 } },
 		};
+		const struct tensor *of[2] = { &bad_a, &bad_b };
 		struct weave w = { .factors = 2, .shape = { 2, 6 }, .of = { 0, 1 }, .parts = part, .count = 2 };
 		struct arena *arena = arena_new();
 		struct tensor out;
@@ -68,10 +69,10 @@ Test(weave, refusals)
 		bad_a = (struct tensor){ .name = "a", .shape = six, .axes = 1, .dtype = DTYPE_F32 };
 		bad_b = (struct tensor){ .name = "b", .shape = pairs, .axes = 2, .dtype = DTYPE_F32 };
 		if (i == sizeof(bad) / sizeof(*bad)) {
-			cr_assert_eq(weave_make("t", &w, arena, &out, &err), 0, "%s", err.msg);
+			cr_assert_eq(weave_make("t", &(struct woven){ &w, of }, arena, &out, &err), 0, "%s", err.msg);
 		} else {
 			bad[i].spoil(&w, part);
-			cr_assert_eq(weave_make("t", &w, arena, &out, &err), -EINVAL, "case %zu", i);
+			cr_assert_eq(weave_make("t", &(struct woven){ &w, of }, arena, &out, &err), -EINVAL, "case %zu", i);
 			cr_assert_str_eq(err.msg, bad[i].says);
 		}
 		arena_free(arena);

@@ -204,7 +204,7 @@ static int check_target(const struct loading *ld, struct error *err)
 	const struct checkpoint *c = ld->model->checkpoint;
 
 	for (uint64_t i = 0; ld->options->to_same && i < c->count; i++)
-		if (c->tensors[i].weave)
+		if (c->tensors[i].woven)
 			return error_set(err, -EINVAL,
 					 "to=same: the source's strategy does not know \"%s\", which is made of other tensors; name a "
 					 "target strategy",

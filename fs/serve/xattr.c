@@ -50,8 +50,8 @@ struct met {
 
 static void meet_tensor(struct met *met, const struct tensor *t)
 {
-	for (uint32_t i = 0; t->weave && i < t->weave->count; i++)
-		meet_tensor(met, t->weave->parts[i].source); /* which are not woven themselves */
+	for (uint32_t i = 0; t->woven && i < t->woven->weave->count; i++)
+		meet_tensor(met, t->woven->of[i]); /* which are not woven themselves */
 	for (uint32_t b = 0; t->pieces && b < t->grid.blocks; b++)
 		if (t->pieces[b].source != CHECKPOINT_NO_SOURCE)
 			met->source[t->pieces[b].source] = true;

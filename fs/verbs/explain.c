@@ -275,9 +275,9 @@ static int explain(struct subject *s, struct error *err)
 	e.model = s->model;
 	if (code == 0)
 		code = find(&e, s->args[0], err);
-	if (code == 0 && e.tensor->weave)
+	if (code == 0 && e.tensor->woven)
 		code = error_set(err, -EINVAL, "tensor \"%s\" is made of parts of others, such as \"%s\"; ask for those", e.tensor->name,
-				 e.tensor->weave->parts[0].source->name);
+				 e.tensor->woven->of[0]->name);
 	if (code == 0 && s->arg_count > 1)
 		code = parse_index(&e, s->args[1], err);
 	if (code == 0)

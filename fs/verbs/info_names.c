@@ -12,12 +12,12 @@
 /* Tensors of SOURCE that `t` is made of. */
 static uint32_t parts_of(const struct tensor *t)
 {
-	return t->weave ? t->weave->count : 1;
+	return t->woven ? t->woven->weave->count : 1;
 }
 
 static const char *part_of(const struct tensor *t, uint32_t i)
 {
-	return t->weave ? t->weave->parts[i].source->source_name : t->source_name;
+	return t->woven ? t->woven->of[i]->source_name : t->source_name;
 }
 
 static void write_shape(const struct tensor *t, struct text *text)
@@ -34,7 +34,7 @@ static void write_parts(const struct tensor *t, struct text *text)
 	uint32_t count = parts_of(t), shown = count <= PARTS_SHOWN + 1 ? count : PARTS_SHOWN;
 
 	for (uint32_t i = 0; i < shown; i++) {
-		text_add(text, "%s", i ? " + " : t->weave && count == 1 ? "part of " : "");
+		text_add(text, "%s", i ? " + " : t->woven && count == 1 ? "part of " : "");
 		term_name(text, part_of(t, i), 0);
 	}
 	if (shown < count)

@@ -49,7 +49,7 @@ struct tensor {
 	const char *source_name;    /* in the files and in their strategy */
 	const uint64_t *shape;      /* [axes], elements */
 	const struct piece *pieces; /* [grid.blocks]; none when it is woven or literal */
-	const struct weave *weave;  /* how it is made of other tensors (weave.h); NULL for one that the sources hold */
+	const struct woven *woven;  /* how it is made of other tensors, and of which (weave.h); NULL for one that the sources hold */
 	const uint8_t *literal;     /* its bytes, where no source has it (a counter from a JSON file); then it has no pieces */
 	struct grid grid;
 	uint64_t bytes;

@@ -17,6 +17,7 @@ struct convert {
 	const struct figures *figures;
 	const struct checkpoint *ckpt;
 	struct arena *arena;
+	struct fuse fuse;
 	struct naming_form from, to; /* to: MindSpore's side of it is made */
 	struct naming_match *matches; /* [ckpt->count] as what each tensor was recognised in `from` */
 	bool to_hf;
@@ -116,7 +117,7 @@ static int unfuse(struct convert *c, const struct tensor *t, struct naming_found
 		if (!out)
 			return error_nomem(c->err);
 		if (line->woven) {
-			code = fuse_split(c->figures, line, name, i, t, c->arena, out, c->err);
+			code = fuse_split(&c->fuse, line, name, i, t, out, c->err);
 		} else {
 			*out = *t;
 			out->name = name;
@@ -230,12 +231,12 @@ static int finish_instance(struct convert *c, struct instance *in)
 		if (!in->sources[i])
 			return missing(c, in, i);
 	for (uint64_t i = 0; i < slots; i++)
-		if (in->sources[i]->weave)
+		if (in->sources[i]->woven)
 			return error_set(c->err, -EINVAL, "tensor \"%s\" would be made of \"%s\", itself a part of the fused \"%s\": take "
 					 "these apart with names=hf, and mount that mount with names=%s", in->name, in->sources[i]->name,
-					 in->sources[i]->weave->parts[0].source->name, recipe_naming_name(c->to.naming));
+					 in->sources[i]->woven->of[0]->name, recipe_naming_name(c->to.naming));
 	out = append(c);
-	return out ? fuse_make(c->figures, in->line, in->name, in->sources, c->arena, out, c->err) : error_nomem(c->err);
+	return out ? fuse_make(&c->fuse, in->line, in->name, in->sources, out, c->err) : error_nomem(c->err);
 }
 
 /* What Hugging Face has twice: the same bytes under their second name. */
@@ -352,7 +353,7 @@ static int rebuild(struct convert *c, struct checkpoint *ckpt)
 
 	c->room_out = ckpt->count; /* of tensors that are fused there will be fewer, of those taken apart more */
 	c->out = arena_alloc(c->arena, c->room_out, sizeof(*c->out));
-	code = c->out ? make_tensors(c) : error_nomem(c->err);
+	code = c->out && fuse_begin(&c->fuse, c->figures, c->arena) == 0 ? make_tensors(c) : error_nomem(c->err);
 	if (code == 0)
 		code = sort_tensors(c);
 	if (code == 0)

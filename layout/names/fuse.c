@@ -4,6 +4,8 @@
 
 #include "layout/names/fuse.h"
 
+#define KEPT 65536 /* slots of a line whose last tensors are kept, at most */
+
 /* The word of factor f of the whole as part `part` has it. */
 static uint32_t word_of(const struct factors *whole, uint32_t f, uint32_t part)
 {
@@ -88,6 +90,56 @@ static int sizes_of_parts(const struct figures *figures, const struct recipe_lin
 	return code;
 }
 
+/* Where the part of slot i stands in a weave: those that meet in a row are side by side, for weave_find() looks beside the last one first. */
+static uint64_t part_of(const struct recipe_line *line, uint64_t slots, uint64_t i)
+{
+	uint64_t each = slots / line->count;
+
+	return i % each * line->count + i / each;
+}
+
+int fuse_begin(struct fuse *fuse, const struct figures *figures, struct arena *arena)
+{
+	uint32_t lines = figures->recipe->line_count;
+
+	*fuse = (struct fuse){ .figures = figures, .arena = arena,
+			       .made = arena_alloc(arena, lines, sizeof(*fuse->made)),
+			       .split = arena_alloc(arena, lines, sizeof(*fuse->split)) };
+	return fuse->made && fuse->split ? 0 : -ENOMEM;
+}
+
+/* The last tensor of a line that was made for this one of `count` slots; NULL where none is kept. */
+static struct tensor *last_of(const struct fuse *fuse, struct tensor **lists, const struct recipe_line *line, uint64_t count, uint64_t slot)
+{
+	struct tensor **list = &lists[line - fuse->figures->recipe->lines];
+
+	if (!*list && count <= KEPT)
+		*list = arena_alloc(fuse->arena, count, sizeof(**list));
+	return *list ? *list + slot : NULL;
+}
+
+/* What was made of the one is right for the other: nothing but its name and place could tell it apart. */
+static bool are_alike(const struct tensor *a, const struct tensor *b)
+{
+	return !a->woven && !b->woven && a->dtype == b->dtype && a->axes == b->axes && memcmp(a->shape, b->shape, a->axes * sizeof(*a->shape)) == 0;
+}
+
+/* Makes a tensor with the weave of the last one; false when it is of tensors of other shapes. */
+static bool make_like(const struct tensor *last, const char *name, struct woven *woven, struct tensor *out)
+{
+	bool alike = last && last->name;
+
+	for (uint32_t i = 0; alike && i < last->woven->weave->count; i++)
+		alike = are_alike(last->woven->of[i], woven->of[i]);
+	if (alike) {
+		woven->weave = last->woven->weave;
+		*out = *last;
+		out->name = out->source_name = name;
+		out->woven = woven;
+	}
+	return alike;
+}
+
 /* What making a part needs to know of its line. */
 struct making {
 	const struct figures *figures;
@@ -118,11 +170,10 @@ static void place_part(const struct making *m, uint32_t f, uint64_t *start, uint
 	*count = place ? 1 : m->sizes.value[word];
 }
 
-static void fill_part(const struct making *m, const struct tensor *source, struct weave_part *out)
+static void fill_part(const struct making *m, struct weave_part *out)
 {
 	const struct factors *whole = &m->line->shape, *own = &m->line->parts[m->part].shape;
 
-	out->source = source;
 	for (uint32_t f = 0; f < whole->count; f++) {
 		uint32_t k = factors_find(own, word_of(whole, f, m->part));
 
@@ -134,15 +185,14 @@ static void fill_part(const struct making *m, const struct tensor *source, struc
 	}
 }
 
-/* Parts that meet in a row stand side by side, for weave_find() looks beside the last one first. */
-int fuse_make(const struct figures *figures, const struct recipe_line *line, const char *name, const struct tensor *const *sources,
-	      struct arena *arena, struct tensor *out, struct error *err)
+static int make(struct fuse *fuse, const struct recipe_line *line, const char *name, const struct tensor *const *sources, struct woven *woven,
+		struct tensor *out, struct error *err)
 {
-	struct making m = { .figures = figures, .line = line };
-	uint64_t slots = fuse_slots(figures, line);
-	struct weave *weave = arena_alloc(arena, 1, sizeof(*weave));
-	struct weave_part *parts = arena_alloc(arena, slots, sizeof(*parts));
-	int code = weave && parts && slots <= UINT32_MAX ? sizes_of_parts(figures, line, sources, &m.sizes, err) : error_nomem(err);
+	struct making m = { .figures = fuse->figures, .line = line };
+	uint64_t slots = fuse_slots(m.figures, line);
+	struct weave *weave = arena_alloc(fuse->arena, 1, sizeof(*weave));
+	struct weave_part *parts = arena_alloc(fuse->arena, slots, sizeof(*parts));
+	int code = weave && parts && slots <= UINT32_MAX ? sizes_of_parts(m.figures, line, sources, &m.sizes, err) : error_nomem(err);
 
 	if (code < 0)
 		return error_prefix(err, code, "making \"%s\"", name);
@@ -152,10 +202,33 @@ int fuse_make(const struct figures *figures, const struct recipe_line *line, con
 		weave->of[f] = line->shape.axis[f];
 	}
 	for (uint64_t i = 0; i < slots; i++) {
-		m.part = fuse_part(figures, line, i, m.values);
-		fill_part(&m, sources[i], &parts[i % (slots / line->count) * line->count + m.part]);
+		m.part = fuse_part(m.figures, line, i, m.values);
+		fill_part(&m, &parts[part_of(line, slots, i)]);
 	}
-	return weave_make(name, weave, arena, out, err);
+	woven->weave = weave;
+	return weave_make(name, woven, fuse->arena, out, err);
+}
+
+int fuse_make(struct fuse *fuse, const struct recipe_line *line, const char *name, const struct tensor *const *sources, struct tensor *out,
+	      struct error *err)
+{
+	uint64_t slots = fuse_slots(fuse->figures, line);
+	struct tensor *last = last_of(fuse, fuse->made, line, 1, 0);
+	const struct tensor **of = arena_alloc(fuse->arena, slots, sizeof(*of));
+	struct woven *woven = arena_alloc(fuse->arena, 1, sizeof(*woven));
+	int code;
+
+	if (!of || !woven)
+		return error_nomem(err);
+	woven->of = of;
+	for (uint64_t i = 0; i < slots; i++)
+		of[part_of(line, slots, i)] = sources[i];
+	if (make_like(last, name, woven, out))
+		return 0;
+	code = make(fuse, line, name, sources, woven, out, err);
+	if (code == 0 && last)
+		*last = *out;
+	return code;
 }
 
 /* The one part of a split tensor: the box of the whole that it is, walked in the order of its own factors. */
@@ -178,12 +251,13 @@ static void fill_split(const struct making *m, const struct weave *weave, struct
 	}
 }
 
-int fuse_split(const struct figures *figures, const struct recipe_line *line, const char *name, uint64_t slot, const struct tensor *source,
-	       struct arena *arena, struct tensor *out, struct error *err)
+static int split(struct fuse *fuse, const struct recipe_line *line, const char *name, uint64_t slot, struct woven *woven,
+		 struct tensor *out, struct error *err)
 {
+	const struct figures *figures = fuse->figures;
 	struct making m = { .figures = figures, .line = line, .sizes = figures->sizes };
-	struct weave *weave = arena_alloc(arena, 1, sizeof(*weave));
-	struct weave_part *part = arena_alloc(arena, 1, sizeof(*part));
+	struct weave *weave = arena_alloc(fuse->arena, 1, sizeof(*weave));
+	struct weave_part *part = arena_alloc(fuse->arena, 1, sizeof(*part));
 	const struct factors *own;
 	int code = weave && part ? 0 : error_nomem(err);
 
@@ -191,10 +265,10 @@ int fuse_split(const struct figures *figures, const struct recipe_line *line, co
 		return code;
 	m.part = fuse_part(figures, line, slot, m.values);
 	own = &line->parts[m.part].shape;
-	factors_learn(&line->shape, source, &m.sizes);
+	factors_learn(&line->shape, *woven->of, &m.sizes);
 	code = need_numbers(figures, &line->shape, &m.sizes, err);
 	if (code == 0)
-		code = factors_check(&line->shape, source, &m.sizes, &figures->recipe->words, err);
+		code = factors_check(&line->shape, *woven->of, &m.sizes, &figures->recipe->words, err);
 	if (code < 0)
 		return error_prefix(err, code, "making \"%s\"", name);
 	*weave = (struct weave){ .factors = own->count, .parts = part, .count = 1 };
@@ -202,7 +276,27 @@ int fuse_split(const struct figures *figures, const struct recipe_line *line, co
 		weave->shape[f] = factors_size(own, f, &m.sizes);
 		weave->of[f] = own->axis[f];
 	}
-	part->source = source;
 	fill_split(&m, weave, part);
-	return weave_make(name, weave, arena, out, err);
+	woven->weave = weave;
+	return weave_make(name, woven, fuse->arena, out, err);
+}
+
+int fuse_split(struct fuse *fuse, const struct recipe_line *line, const char *name, uint64_t slot, const struct tensor *source,
+	       struct tensor *out, struct error *err)
+{
+	struct tensor *last = last_of(fuse, fuse->split, line, fuse_slots(fuse->figures, line), slot);
+	const struct tensor **of = arena_alloc(fuse->arena, 1, sizeof(*of));
+	struct woven *woven = arena_alloc(fuse->arena, 1, sizeof(*woven));
+	int code;
+
+	if (!of || !woven)
+		return error_nomem(err);
+	*of = source;
+	woven->of = of;
+	if (make_like(last, name, woven, out))
+		return 0;
+	code = split(fuse, line, name, slot, woven, out, err);
+	if (code == 0 && last)
+		*last = *out;
+	return code;
 }

@@ -30,31 +30,31 @@ static int shape_of(const char *name, const struct weave *w, uint64_t *shape, ui
 }
 
 /* A part's box lies in the factored shape, and each of its steps in the source. */
-static int check_part(const char *name, const struct weave *w, const struct weave_part *p, struct error *err)
+static int check_part(const char *name, const struct weave *w, const struct weave_part *p, const struct tensor *source, struct error *err)
 {
 	uint64_t end[WEAVE_FACTORS];
 
-	for (uint32_t s = 0; s < p->source->axes; s++)
+	for (uint32_t s = 0; s < source->axes; s++)
 		end[s] = p->base[s];
 	for (uint32_t f = 0; f < w->factors; f++) {
 		uint64_t far;
 
 		if (p->count[f] == 0 || p->start[f] > w->shape[f] || p->count[f] > w->shape[f] - p->start[f])
 			return error_set(err, -EINVAL, "tensor \"%s\": the part from \"%s\" is empty or passes factor %u, which has %llu",
-					 name, p->source->name, f, (unsigned long long)w->shape[f]);
+					 name, source->name, f, (unsigned long long)w->shape[f]);
 		if (p->axis[f] >= WEAVE_FACTORS)
 			return error_set(err, -EINVAL, "tensor \"%s\": factor %u steps along axis %u of \"%s\"", name, f, p->axis[f],
-					 p->source->name);
+					 source->name);
 		if (p->count[f] == 1)
 			continue;
-		if (p->axis[f] >= p->source->axes || p->step[f] == 0 || !bytes_mul(p->count[f] - 1, p->step[f], &far) ||
+		if (p->axis[f] >= source->axes || p->step[f] == 0 || !bytes_mul(p->count[f] - 1, p->step[f], &far) ||
 		    !bytes_add(end[p->axis[f]], far, &end[p->axis[f]]))
-			return error_set(err, -EINVAL, "tensor \"%s\": factor %u steps nowhere in \"%s\"", name, f, p->source->name);
+			return error_set(err, -EINVAL, "tensor \"%s\": factor %u steps nowhere in \"%s\"", name, f, source->name);
 	}
-	for (uint32_t s = 0; s < p->source->axes; s++)
-		if (end[s] >= p->source->shape[s])
+	for (uint32_t s = 0; s < source->axes; s++)
+		if (end[s] >= source->shape[s])
 			return error_set(err, -EINVAL, "tensor \"%s\": it needs element %llu on axis %u of \"%s\", which has %llu", name,
-					 (unsigned long long)end[s], s, p->source->name, (unsigned long long)p->source->shape[s]);
+					 (unsigned long long)end[s], s, source->name, (unsigned long long)source->shape[s]);
 	return 0;
 }
 
@@ -76,15 +76,16 @@ static uint64_t volume(const struct weave *w, const uint64_t *count)
 }
 
 /* Boxes that do not overlap and have the volume of the whole cover it. */
-static int check_cover(const char *name, const struct weave *w, struct error *err)
+static int check_cover(const char *name, const struct woven *woven, struct error *err)
 {
+	const struct weave *w = woven->weave;
 	uint64_t covered = 0;
 
 	for (uint32_t i = 0; i < w->count; i++) {
 		for (uint32_t k = i + 1; k < w->count; k++)
 			if (overlap(w, &w->parts[i], &w->parts[k]))
 				return error_set(err, -EINVAL, "tensor \"%s\": the parts from \"%s\" and \"%s\" overlap", name,
-						 w->parts[i].source->name, w->parts[k].source->name);
+						 woven->of[i]->name, woven->of[k]->name);
 		covered += volume(w, w->parts[i].count);
 	}
 	if (covered != volume(w, w->shape))
@@ -93,41 +94,42 @@ static int check_cover(const char *name, const struct weave *w, struct error *er
 	return 0;
 }
 
-static int check(const char *name, const struct weave *w, struct error *err)
+static int check(const char *name, const struct woven *woven, struct error *err)
 {
+	const struct weave *w = woven->weave;
 	int code = w->count ? 0 : error_set(err, -EINVAL, "tensor \"%s\": it has no parts", name);
 
 	for (uint32_t i = 0; code == 0 && i < w->count; i++) {
-		const struct tensor *source = w->parts[i].source, *first = w->parts[0].source;
+		const struct tensor *source = woven->of[i], *first = woven->of[0];
 
-		if (source->weave || dtype_bits(source->dtype) % 8 || source->axes > WEAVE_FACTORS)
+		if (source->woven || dtype_bits(source->dtype) % 8 || source->axes > WEAVE_FACTORS)
 			return error_set(err, -EINVAL, "tensor \"%s\": \"%s\" of %s and %u axes cannot be a part", name, source->name,
 					 dtype_name(source->dtype), source->axes);
 		if (source->dtype != first->dtype)
 			return error_set(err, -EINVAL, "tensor \"%s\": \"%s\" is %s, but \"%s\" is %s", name, first->name,
 					 dtype_name(first->dtype), source->name, dtype_name(source->dtype));
-		code = check_part(name, w, &w->parts[i], err);
+		code = check_part(name, w, &w->parts[i], source, err);
 	}
 	return code;
 }
 
-int weave_make(const char *name, const struct weave *weave, struct arena *arena, struct tensor *out, struct error *err)
+int weave_make(const char *name, const struct woven *woven, struct arena *arena, struct tensor *out, struct error *err)
 {
 	uint64_t *shape = arena_alloc(arena, WEAVE_FACTORS, sizeof(*shape)), elements = 1;
 	uint32_t axes = 0;
-	int code = shape ? shape_of(name, weave, shape, &axes, err) : error_nomem(err);
+	int code = shape ? shape_of(name, woven->weave, shape, &axes, err) : error_nomem(err);
 
 	for (uint32_t a = 0; code == 0 && a < axes; a++)
 		if (!bytes_mul(elements, shape[a], &elements))
 			code = error_set(err, -EINVAL, "tensor \"%s\": its shape overflows", name);
 	if (code == 0)
-		code = check(name, weave, err);
+		code = check(name, woven, err);
 	if (code == 0)
-		code = check_cover(name, weave, err);
+		code = check_cover(name, woven, err);
 	if (code < 0)
 		return code;
-	*out = (struct tensor){ .name = name, .source_name = name, .shape = shape, .axes = axes, .dtype = weave->parts[0].source->dtype,
-				.grid = box_uncut(axes), .weave = weave };
+	*out = (struct tensor){ .name = name, .source_name = name, .shape = shape, .axes = axes, .dtype = woven->of[0]->dtype,
+				.grid = box_uncut(axes), .woven = woven };
 	if (!dtype_bytes(out->dtype, elements, &out->bytes))
 		return error_set(err, -EINVAL, "tensor \"%s\": its bytes overflow", name);
 	return 0;
@@ -201,14 +203,15 @@ static void find_spot(const struct tensor *t, uint32_t along, uint32_t width, st
 }
 
 /* How many rows lie one after the other from here on, when the run has `elements`: more than one where those are a row of both tensors. */
-static uint64_t rows_on(const struct weave *w, const struct weave_part *p, const uint64_t *x, const struct spot *s, uint64_t elements)
+static uint64_t rows_on(const struct weave *w, const struct weave_part *p, const struct tensor *source, const uint64_t *x, const struct spot *s,
+			uint64_t elements)
 {
 	uint32_t last = w->factors - 1, f = last - 1;
 	uint64_t in_part;
 
 	if (last == 0 || w->of[f] == w->of[last] || p->step[f] != 1 || p->step[last] != 1)
 		return 1;
-	if (p->axis[last] + 1 != p->source->axes || p->axis[f] + 1 != p->axis[last])
+	if (p->axis[last] + 1 != source->axes || p->axis[f] + 1 != p->axis[last])
 		return 1;
 	if (elements != w->shape[last] || elements != s->row || elements != s->left)
 		return 1;
@@ -218,7 +221,7 @@ static uint64_t rows_on(const struct weave *w, const struct weave_part *p, const
 
 void weave_find(const struct tensor *tensor, const uint64_t *at, uint64_t most, uint32_t *part, struct weave_run *out)
 {
-	const struct weave *w = tensor->weave;
+	const struct weave *w = tensor->woven->weave;
 	uint32_t last = w->factors - 1, width = dtype_bits(tensor->dtype) / 8;
 	uint64_t x[WEAVE_FACTORS], n;
 	struct spot spot;
@@ -227,16 +230,17 @@ void weave_find(const struct tensor *tensor, const uint64_t *at, uint64_t most, 
 	*part = part_at(w, x, *part);
 
 	const struct weave_part *p = &w->parts[*part];
+	const struct tensor *source = tensor->woven->of[*part];
 
-	memcpy(spot.y, p->base, p->source->axes * sizeof(*spot.y));
+	memcpy(spot.y, p->base, source->axes * sizeof(*spot.y));
 	for (uint32_t f = 0; f < w->factors; f++)
 		spot.y[p->axis[f]] += (x[f] - p->start[f]) * p->step[f];
-	find_spot(p->source, p->axis[last], width, &spot);
+	find_spot(source, p->axis[last], width, &spot);
 	n = p->start[last] + p->count[last] - x[last];
 	if (p->step[last] && n > (spot.left + p->step[last] - 1) / p->step[last])
 		n = (spot.left + p->step[last] - 1) / p->step[last];
 	out->piece = spot.piece;
 	out->elements = n < most ? n : most;
 	out->stride = out->elements > 1 ? spot.unit * p->step[last] : width;
-	out->rows = rows_on(w, p, x, &spot, out->elements);
+	out->rows = rows_on(w, p, source, x, &spot, out->elements);
 }

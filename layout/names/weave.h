@@ -10,7 +10,7 @@
  *
  * Invariants, established by weave_make(): the factors of each axis multiply to it; parts are boxes inside the factored shape that
  * cover every element exactly once; every step of a part stays inside its source; types agree; sources are not woven themselves, and
- * their elements are whole bytes.
+ * their elements are whole bytes. A weave knows its sources' shapes, but not the sources: the tensors of many layers have one.
  */
 #ifndef LAYOUT_WEAVE_H
 #define LAYOUT_WEAVE_H
@@ -20,7 +20,6 @@
 #define WEAVE_FACTORS 8 /* and at most as many axes of a source: there are many parts, and no model needs more */
 
 struct weave_part {
-	const struct tensor *source;
 	uint64_t start[WEAVE_FACTORS], count[WEAVE_FACTORS]; /* the box, by factor */
 	uint64_t step[WEAVE_FACTORS];  /* by factor: elements of the source's axis for each one of the factor; 0 where count is 1 */
 	uint64_t base[WEAVE_FACTORS];  /* by source axis: where the part's first element lies */
@@ -35,11 +34,17 @@ struct weave {
 	uint32_t count;
 };
 
+/* What a tensor is made of. */
+struct woven {
+	const struct weave *weave;
+	const struct tensor *const *of; /* [weave->count] the source of each part */
+};
+
 /*
- * Makes `out` a woven tensor of this name and weave (both kept by pointer): computes its shape [in `arena`], checks all invariants.
+ * Makes `out` a woven tensor of this name and these sources (all kept by pointer): computes its shape [in `arena`], checks all invariants.
  * -EINVAL with the tensor, part and axis named; -ENOMEM.
  */
-int weave_make(const char *name, const struct weave *weave, struct arena *arena, struct tensor *out, struct error *err);
+int weave_make(const char *name, const struct woven *woven, struct arena *arena, struct tensor *out, struct error *err);
 
 /* Some elements of a woven tensor that follow one another, as they lie in a source. */
 struct weave_run {

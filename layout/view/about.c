@@ -108,10 +108,10 @@ static void add_parts(const struct about *about, const struct tensor *t, struct 
 }
 
 /* Whether part `i` of a woven tensor is the first that is made of its source. */
-static bool is_first_of(const struct weave *w, uint32_t i)
+static bool is_first_of(const struct tensor *t, uint32_t i)
 {
 	for (uint32_t j = 0; j < i; j++)
-		if (w->parts[j].source == w->parts[i].source)
+		if (t->woven->of[j] == t->woven->of[i])
 			return false;
 	return true;
 }
@@ -126,7 +126,7 @@ static void add_line(struct text *text, const char *what, const char *s)
 static void add_head(const struct tensor *t, struct text *text)
 {
 	add_line(text, "name", t->name);
-	if (!t->weave && strcmp(t->name, t->source_name) != 0)
+	if (!t->woven && strcmp(t->name, t->source_name) != 0)
 		add_line(text, "in files", t->source_name);
 	text_add(text, "dtype     %s, %u bits", dtype_name(t->dtype), dtype_bits(t->dtype));
 	if (!values_numpy(t->dtype))
@@ -141,7 +141,7 @@ static void add_head(const struct tensor *t, struct text *text)
 void about_text(const struct about *about, struct text *text)
 {
 	const struct tensor *t = about->tensor;
-	const struct weave *w = t->weave;
+	const struct weave *w = t->woven ? t->woven->weave : NULL;
 
 	add_head(t, text);
 	if (!w) {
@@ -153,11 +153,11 @@ void about_text(const struct about *about, struct text *text)
 		text_add(text, "made of   %u parts of other tensors:\n", w->count);
 	}
 	for (uint32_t i = 0; w && i < w->count; i++) {
-		if (!is_first_of(w, i))
+		if (!is_first_of(t, i))
 			continue;
 		text_add(text, "\n");
-		add_head(w->parts[i].source, text);
-		add_parts(about, w->parts[i].source, text);
+		add_head(t->woven->of[i], text);
+		add_parts(about, t->woven->of[i], text);
 	}
 	text_add(text, "\n");
 	printed_array(about->corners, text);

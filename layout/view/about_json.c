@@ -73,10 +73,13 @@ static void json_npy(const struct tensor *t, struct text *text)
 }
 
 /* A box of a woven tensor's factors, and how its source is stepped along. */
-static void json_weave_part(const struct weave *w, const struct weave_part *p, struct text *text)
+static void json_weave_part(const struct tensor *t, uint32_t i, struct text *text)
 {
+	const struct weave *w = t->woven->weave;
+	const struct weave_part *p = &w->parts[i];
+
 	text_add(text, "{\"source\": ");
-	text_json_ascii(text, p->source->name);
+	text_json_ascii(text, t->woven->of[i]->name);
 	text_add(text, ", \"start\": ");
 	describe_numbers(text, p->start, w->factors);
 	text_add(text, ", \"count\": ");
@@ -87,36 +90,38 @@ static void json_weave_part(const struct weave *w, const struct weave_part *p, s
 	text_add(text, "], \"step\": ");
 	describe_numbers(text, p->step, w->factors);
 	text_add(text, ", \"base\": ");
-	describe_numbers(text, p->base, p->source->axes);
+	describe_numbers(text, p->base, t->woven->of[i]->axes);
 	text_add(text, "}");
 }
 
 /* Whether part `i` of a woven tensor is the first that is made of its source. */
-static bool is_first_of(const struct weave *w, uint32_t i)
+static bool is_first_of(const struct tensor *t, uint32_t i)
 {
 	for (uint32_t j = 0; j < i; j++)
-		if (w->parts[j].source == w->parts[i].source)
+		if (t->woven->of[j] == t->woven->of[i])
 			return false;
 	return true;
 }
 
-static void json_weave(const struct about *about, const struct weave *w, struct text *text)
+static void json_weave(const struct about *about, const struct tensor *t, struct text *text)
 {
+	const struct weave *w = t->woven->weave;
+
 	text_add(text, "  \"factors\": ");
 	describe_numbers(text, w->shape, w->factors);
 	text_add(text, ",\n  \"woven\": [");
 	for (uint32_t i = 0; i < w->count; i++) {
 		text_add(text, i ? ",\n    " : "\n    ");
-		json_weave_part(w, &w->parts[i], text);
+		json_weave_part(t, i, text);
 	}
 	text_add(text, "\n  ],\n  \"sources\": [");
 	for (uint32_t i = 0; i < w->count; i++) {
-		if (!is_first_of(w, i))
+		if (!is_first_of(t, i))
 			continue;
 		text_add(text, i ? ",\n" : "\n");
-		json_head(w->parts[i].source, text);
-		json_parts(about, w->parts[i].source, text);
-		json_npy(w->parts[i].source, text);
+		json_head(t->woven->of[i], text);
+		json_parts(about, t->woven->of[i], text);
+		json_npy(t->woven->of[i], text);
 		text_add(text, "}");
 	}
 	text_add(text, "\n  ],\n");
@@ -173,8 +178,8 @@ void about_json(const struct about *about, struct text *text)
 	const struct tensor *t = about->tensor;
 
 	json_head(t, text);
-	if (t->weave)
-		json_weave(about, t->weave, text);
+	if (t->woven)
+		json_weave(about, t, text);
 	else
 		json_parts(about, t, text);
 	if (about->corners)

@@ -84,20 +84,20 @@ static void add_held(struct fingerprint_state *state, const struct tensor *t)
 		add_piece(state, &t->pieces[i]);
 }
 
-static void add_part(struct fingerprint_state *state, const struct weave_part *part, uint32_t factors)
+static void add_part(struct fingerprint_state *state, const struct weave_part *part, uint32_t factors, const struct tensor *source)
 {
 	add_numbers(state, part->start, factors);
 	add_numbers(state, part->count, factors);
 	add_numbers(state, part->step, factors);
-	add_numbers(state, part->base, part->source->axes);
+	add_numbers(state, part->base, source->axes);
 	for (uint32_t i = 0; i < factors; i++)
 		fingerprint_add_number(state, part->axis[i]);
-	add_held(state, part->source);
+	add_held(state, source);
 }
 
 static void add_woven(struct fingerprint_state *state, const struct tensor *t)
 {
-	const struct weave *w = t->weave;
+	const struct weave *w = t->woven->weave;
 
 	fingerprint_add_number(state, w->factors);
 	add_numbers(state, w->shape, w->factors);
@@ -105,7 +105,7 @@ static void add_woven(struct fingerprint_state *state, const struct tensor *t)
 		fingerprint_add_number(state, w->of[i]);
 	fingerprint_add_number(state, w->count);
 	for (uint32_t i = 0; i < w->count; i++)
-		add_part(state, &w->parts[i], w->factors);
+		add_part(state, &w->parts[i], w->factors, t->woven->of[i]);
 }
 
 static void add_tensors(struct fingerprint_state *state, const struct tensor *tensors, uint64_t count)
@@ -113,8 +113,8 @@ static void add_tensors(struct fingerprint_state *state, const struct tensor *te
 	fingerprint_add_number(state, count);
 	for (uint64_t i = 0; i < count; i++) {
 		fingerprint_add_text(state, tensors[i].name);
-		fingerprint_add_number(state, tensors[i].weave != NULL);
-		if (tensors[i].weave)
+		fingerprint_add_number(state, tensors[i].woven != NULL);
+		if (tensors[i].woven)
 			add_woven(state, &tensors[i]);
 		else
 			add_held(state, &tensors[i]);

@@ -106,7 +106,7 @@ static void enter(struct plan *plan, uint64_t number)
 	plan->number = number;
 	plan->column = 0;
 	plan->part = 0;
-	if (e->kind == EXTENT_BLOCK && e->tensor->weave)
+	if (e->kind == EXTENT_BLOCK && e->tensor->woven)
 		cut_woven(&plan->cut, e);
 	else if (e->kind == EXTENT_BLOCK)
 		cut_make(&plan->cut, e);
@@ -255,7 +255,7 @@ bool plan_next(struct plan *plan, struct run *run)
 	uint64_t left = min64(end, plan->end) - plan->at;
 
 	*run = (struct run){ 0 };
-	if (plan->extent.kind == EXTENT_BLOCK && plan->extent.tensor->weave)
+	if (plan->extent.kind == EXTENT_BLOCK && plan->extent.tensor->woven)
 		next_of_woven(plan, left, run);
 	else if (plan->extent.kind == EXTENT_BLOCK)
 		next_of_block(plan, left, run);
