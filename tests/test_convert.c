@@ -296,7 +296,8 @@ static void there_and_back(struct world *w, struct seen *seen)
 	seen->twins += w->twins;
 	for (uint64_t i = 0; i < w->file[0].bytes.len; i++)
 		((uint8_t *)w->file[0].bytes.ptr)[i] = (uint8_t)draw(&w->seed, 256);
-	hf = view = checkpoint_of(w, w->tensors, w->count);
+	hf = checkpoint_of(w, w->tensors, w->count);
+	view = checkpoint_of(w, hf.tensors, hf.count);
 	convert(w, &view, w->naming, w->twins);
 	for (uint64_t i = 0; i < view.count; i++)
 		seen->woven += view.tensors[i].woven != NULL;
@@ -304,10 +305,10 @@ static void there_and_back(struct world *w, struct seen *seen)
 		for (uint64_t k = i + 1; view.tensors[i].woven && k < view.count; k++)
 			seen->alike += view.tensors[k].woven && view.tensors[k].woven->weave == view.tensors[i].woven->weave;
 	saved = save(w, &view);
-	view = saved;
+	view = checkpoint_of(w, saved.tensors, saved.count);
 	convert(w, &view, RECIPE_HF, 0);
 	compare(w, &hf, &view);
-	view = saved;
+	view = checkpoint_of(w, saved.tensors, saved.count);
 	convert(w, &view, w->naming, 0);
 	compare(w, &saved, &view);
 }

@@ -42,14 +42,18 @@ int pattern_parse(const char *word, const struct names *known, struct arena *are
 
 	*out = (struct pattern){ .text = text, .tail = text };
 	while (code == 0 && *word) {
+		size_t plain = strcspn(word, "{}");
+
+		memcpy(to, word, plain);
+		to += plain;
+		word += plain;
 		if (*word == '}')
 			return error_set(err, -EINVAL, "\"%s\": a brace that was not opened", word);
-		*to++ = *word;
-		if (*word++ != '{')
-			continue;
-		*to++ = '}';
-		code = take_index(word - 1, known, arena, out, &word, err);
-		out->tail = to;
+		if (*word == '{') {
+			to = stpcpy(to, "{}");
+			code = take_index(word, known, arena, out, &word, err);
+			out->tail = to;
+		}
 	}
 	if (code < 0)
 		return code;

@@ -61,7 +61,7 @@ struct tensor {
 };
 
 struct checkpoint {
-	const struct tensor *tensors; /* the model's parameters */
+	struct tensor *tensors; /* the model's parameters */
 	uint64_t count;
 	const struct tensor *outside; /* parameters outside the strategy (counters), whole, of the lowest rank there is */
 	const struct checkpoint_copies *copies; /* [outside_count] of each of them; they may differ (a loss scale, a learning rate) */

@@ -4,6 +4,7 @@
 
 #include "layout/names/convert.h"
 #include "layout/names/fuse.h"
+#include "layout/names/marks.h"
 #include "layout/names/twins.h"
 
 /* A woven tensor in the making. */
@@ -28,6 +29,7 @@ struct convert {
 	struct names keys;           /* of the instances */
 	struct instance *instances;  /* [keys.count] */
 	uint64_t room;               /* of instances */
+	const struct piece **marks;  /* by the old names */
 	struct convert_done *done;
 	struct error *err;
 };
@@ -291,31 +293,6 @@ static int sort_tensors(struct convert *c)
 	return 0;
 }
 
-/* Metadata keys that are tensors' names mark those tensors: they change with them, and what is fused cannot be marked. */
-static int rename_meta(struct convert *c, struct pair **out)
-{
-	struct pair *meta = arena_alloc(c->arena, c->ckpt->meta_count, sizeof(*meta));
-
-	if (!meta)
-		return error_nomem(c->err);
-	for (uint64_t i = 0; i < c->ckpt->meta_count; i++) {
-		const struct tensor *t = checkpoint_find(c->ckpt->tensors, c->ckpt->count, c->ckpt->meta[i].key);
-		uint64_t same = 0;
-
-		meta[i] = c->ckpt->meta[i];
-		for (uint64_t k = 0; t && k < c->out_count; k++)
-			if (c->out[k].pieces == t->pieces) {
-				meta[i].key = c->out[k].name;
-				same++;
-			}
-		if (t && same != 1)
-			return error_set(c->err, -EINVAL, "tensor \"%s\" is marked \"%s\" in the metadata, and cannot become %s", t->name,
-					 meta[i].value, same ? "two" : "another");
-	}
-	*out = meta;
-	return 0;
-}
-
 /* MindSpore's readers know no type of 8-bit floats, and refuse a file that has one. */
 static int refuse_f8(const struct checkpoint *ckpt, struct error *err)
 {
@@ -346,18 +323,39 @@ static bool is_there(const struct convert *c)
 	return c->to_hf ? c->from.hf : !c->from.hf && c->from.naming == c->to.naming && c->from.flags == c->to.flags;
 }
 
+/* True when each tensor becomes one tensor or none, and nobody asks for another one meanwhile. */
+static bool are_renamed_only(const struct convert *c)
+{
+	const struct recipe *r = c->figures->recipe;
+	bool only = r->copy_count == 0;
+
+	for (uint32_t i = 0; i < r->line_count; i++)
+		only &= !r->lines[i].woven || !(naming_holds(c->figures, &c->from, &r->lines[i]) || naming_holds(c->figures, &c->to, &r->lines[i]));
+	return only;
+}
+
+/* Where the new tensors are made: of those that are fused there will be fewer, of those taken apart more; others stay where they are. */
+static int begin(struct convert *c, struct checkpoint *ckpt)
+{
+	bool in_place = are_renamed_only(c);
+
+	c->room_out = ckpt->count;
+	c->out = in_place ? ckpt->tensors : arena_alloc(c->arena, c->room_out, sizeof(*c->out));
+	c->marks = marks_find(ckpt, c->arena);
+	return c->out && c->marks && fuse_begin(&c->fuse, c->figures, c->arena) == 0 ? 0 : error_nomem(c->err);
+}
+
 static int rebuild(struct convert *c, struct checkpoint *ckpt)
 {
 	struct pair *meta = NULL;
-	int code;
+	int code = begin(c, ckpt);
 
-	c->room_out = ckpt->count; /* of tensors that are fused there will be fewer, of those taken apart more */
-	c->out = arena_alloc(c->arena, c->room_out, sizeof(*c->out));
-	code = c->out && fuse_begin(&c->fuse, c->figures, c->arena) == 0 ? make_tensors(c) : error_nomem(c->err);
+	if (code == 0)
+		code = make_tensors(c);
 	if (code == 0)
 		code = sort_tensors(c);
 	if (code == 0)
-		code = rename_meta(c, &meta);
+		code = marks_rename(ckpt, c->marks, c->out, c->out_count, c->arena, &meta, c->err);
 	if (code == 0)
 		code = note_left_out(ckpt, &c->done->left_out, c->arena, c->err);
 	if (code < 0)

@@ -24,7 +24,7 @@ struct convert_done {
 	struct pairs left_out;   /* names and why; kept in the arena */
 };
 
-/* -EINVAL, with tensors and lines named, when names or shapes do not fit; the checkpoint is then as it was. */
+/* -EINVAL, with tensors and lines named, when names or shapes do not fit; the checkpoint is then of no use any more. */
 int convert_checkpoint(struct checkpoint *ckpt, const struct convert_options *options, struct arena *arena, struct convert_done *done,
 		       struct error *err);
 

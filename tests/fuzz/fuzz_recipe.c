@@ -45,8 +45,8 @@ static void apply(const struct figures *f, bool hf, enum recipe_naming to, struc
 		FUZZ_PROMISE(err.msg[0] && ckpt.tensors == tensors);
 		return;
 	}
-	if (ckpt.tensors == tensors)
-		return;
+	if (to == RECIPE_HF ? done.from.hf : !done.from.hf && done.from.naming == to && done.from.flags == f->flags)
+		return; /* these names are there already, and nothing was done */
 	for (uint64_t i = 0; i < ckpt.count; i++)
 		FUZZ_PROMISE(names_add(&seen, ckpt.tensors[i].name) == i && ckpt.tensors[i].axes <= BOX_AXES);
 }
