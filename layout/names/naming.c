@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "layout/base/bytes.h"
 #include "layout/names/naming.h"
 
 const char *naming_text(const struct naming_form *form)
@@ -134,15 +135,14 @@ bool naming_advance(const struct figures *f, const struct pattern *p, uint64_t *
 	return false;
 }
 
-/* How many names a pattern stands for. */
+/* How many names a pattern stands for; UINT64_MAX for more than can be counted. */
 static uint64_t names_of(const struct figures *f, const struct pattern *p)
 {
-	uint64_t values[FACTORS_WORDS], n = 0;
+	uint64_t n = 1;
 
-	memcpy(values, f->first, sizeof(values));
-	do
-		n++;
-	while (naming_advance(f, p, values));
+	for (uint32_t i = 0; i < p->count; i++)
+		if (!bytes_mul(n, f->sizes.value[p->index[i]], &n))
+			return UINT64_MAX;
 	return n;
 }
 

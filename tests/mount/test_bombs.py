@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Input that costs its sender nothing and its reader much: memory and processor time stay bounded, and the end is a view or one message."""
+import json
 import os
+import random
 import resource
 import socket
 import subprocess
@@ -10,6 +12,7 @@ from malformed.strategies import Any
 from mount import lib
 from ref import safefile, strategy_pb
 from ref.algebra import Layout
+from ref.families import Family, as_files
 
 W = ("F32", [2, 4], bytes(32))
 MIB = 1 << 20
@@ -120,6 +123,16 @@ def test_deep_json(tmp):
     path = lib.write(f"{tmp}/it/iteration_00000001/metadata.json", deep)
     lib.write(f"{tmp}/it/iteration_00000001/m-0000001-0000001.safetensors", safefile.write({"w": W}))
     refused(f"{tmp}/it", parts=["iteration_00000001"])
+
+
+def test_a_model_of_billions_of_layers(tmp):
+    """config.json may say so; nobody counts to it to find that a tensor is missing."""
+    experts = {"num_experts": 4, "moe_intermediate_size": 4, "decoder_sparse_step": 1, "mlp_only_layers": []}
+    for kind, own, key, missing in (("qwen2", {}, "num_hidden_layers", "model.layers.2."), ("qwen3_moe", experts, "num_experts", "mlp.experts.4.")):
+        family = Family(random.Random(1), kind, "BF16", num_hidden_layers=2, **own)
+        lib.write(f"{tmp}/u/x.safetensors", safefile.write(as_files(family.hf, "BF16")))
+        lib.write(f"{tmp}/u/config.json", json.dumps({**family.config, key: (1 << 34) + 1}))
+        refused(f"{tmp}/u", "names=mcore", parts=[missing, "is missing"])
 
 
 def test_rules_that_explode(tmp):
