@@ -14,7 +14,6 @@
 #include "fs/source/strategies.h"
 
 #define THREADS 8
-#define FILE_MAX (UINT64_C(256) << 20) /* bytes of one strategy file; real ones are a few megabytes */
 
 /* The files to read, collected from names and folders. */
 struct found {
@@ -155,7 +154,7 @@ static const char *at_hand(void *arg)
 static int hash_one(uint64_t index, void *state, void *arg, struct error *err)
 {
 	const struct reading *r = arg;
-	struct slurp how = { .max = FILE_MAX, .fence = r->found->fence, .mtime = &r->hashed[index].mtime };
+	struct slurp how = { .max = STRATEGIES_FILE_MAX, .fence = r->found->fence, .mtime = &r->hashed[index].mtime };
 	int code = slurp_fingerprint(r->found->paths[index], &how, state, &r->hashed[index].print, err);
 
 	atomic_store(&r->hashed[index].done, true);
@@ -172,7 +171,7 @@ static void *room_new(void *arg)
 static int read_text(const struct reading *r, uint64_t index, struct arena *scratch, struct bytes *text, struct error *err)
 {
 	const char *path = r->found->paths[index];
-	struct slurp how = { .arena = scratch, .max = FILE_MAX, .fence = r->found->fence };
+	struct slurp how = { .arena = scratch, .max = STRATEGIES_FILE_MAX, .fence = r->found->fence };
 	int code = slurp_file(path, &how, text, err);
 	struct fingerprint_state *state = code == 0 ? fingerprint_begin() : NULL;
 

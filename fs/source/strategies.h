@@ -15,6 +15,7 @@
 #include "fs/options/options.h"
 #include "layout/formats/strategy.h"
 
+#define STRATEGIES_FILE_MAX (UINT64_C(256) << 20) /* bytes of one strategy file; real ones are a few megabytes */
 #define STRATEGIES_SHOWN "shown.ckpt" /* in .gatherfs/ of a rank view: how its ranks are cut */
 
 struct strategies {

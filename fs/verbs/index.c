@@ -10,8 +10,10 @@
 #include "fs/base/term.h"
 #include "fs/options/value.h"
 #include "fs/source/cache.h"
+#include "fs/verbs/replace.h"
 #include "fs/verbs/subject.h"
 #include "fs/verbs/verbs.h"
+#include "layout/checkpoint/index.h"
 
 static void write_text(const struct cache_made *made, const struct cache_told *told, const char *path, struct text *out)
 {
@@ -30,6 +32,13 @@ static void write_json(const struct cache_made *made, const struct cache_told *t
 		 made->headers, made->bytes, told->young);
 }
 
+static bool is_index(struct bytes content)
+{
+	const uint64_t magic = INDEX_MAGIC;
+
+	return content.len == sizeof(magic) && memcmp(content.ptr, &magic, sizeof(magic)) == 0;
+}
+
 static int run(struct subject *s, struct error *err)
 {
 	struct load_look look = { .cache = CACHE_MAKE };
@@ -39,6 +48,8 @@ static int run(struct subject *s, struct error *err)
 	const char *path;
 	int code = value_path(s->args[0], s->options.arena, &path, err);
 
+	if (code == 0)
+		code = replace_check(path, is_index, sizeof(INDEX_MAGIC), "index", err);
 	if (code == 0)
 		code = load_look(&s->options, &look, &s->model, err);
 	if (code == 0 && !s->model->cache)

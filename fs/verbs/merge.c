@@ -14,6 +14,7 @@
 #include "fs/base/persist.h"
 #include "fs/options/options.h"
 #include "fs/source/strategies.h"
+#include "fs/verbs/replace.h"
 #include "fs/verbs/verbs.h"
 
 /* What a new file of everybody's would get: mkstemp() makes it the owner's alone. */
@@ -42,14 +43,27 @@ static int write_file(const char *path, struct bytes b, struct arena *arena, str
 	return code < 0 ? error_set(err, code, "%s: cannot write: %s", path, strerror(-code)) : 0;
 }
 
+static bool is_merged(struct bytes content)
+{
+	struct arena *arena = arena_new();
+	struct strategy_file file;
+	struct error ignored;
+	bool is = arena && strategy_parse_pb(content, arena, &file, &ignored) == 0 && file.merged;
+
+	arena_free(arena);
+	return is;
+}
+
 static int merge(const char *from, const char *to, struct arena *arena, struct error *err)
 {
 	struct options_list none = { 0 }, named = { .item = &from, .count = 1 };
 	struct strategies_look look = { .sources = &none, .named = &named };
 	struct strategies found;
 	struct bytes file;
-	int code = strategies_load(&look, arena, &found, err);
+	int code = replace_check(to, is_merged, STRATEGIES_FILE_MAX, "merged strategy", err);
 
+	if (code == 0)
+		code = strategies_load(&look, arena, &found, err);
 	if (code == 0)
 		code = strategy_write(found.strategy, arena, &file, err);
 	return code == 0 ? write_file(to, file, arena, err) : code;

@@ -106,6 +106,23 @@ def test_refusals(tmp):
     lib.equal(sorted(os.listdir(tmp)), ["checkpoint", "strategy", "x.index"], "what is left behind")
 
 
+def test_nothing_else_is_replaced(tmp):
+    """A file that is no index, least of all one of SOURCE, stays: a shell's * may have named it. So does what is no regular file."""
+    paths = saved(twins(), tmp)
+    os.mkfifo(f"{tmp}/fifo")
+    os.symlink("nowhere", f"{tmp}/link")
+    before = lib.read(paths[0])
+    lib.refused("index", f"{tmp}/checkpoint", paths[0], parts=[paths[0], "no index"])
+    lib.equal(lib.read(paths[0]), before, "a source afterwards")
+    for name in ("fifo", "link"):
+        looks = os.lstat(f"{tmp}/{name}")
+        lib.refused("index", f"{tmp}/checkpoint", f"{tmp}/{name}", parts=[name, "no regular file"])
+        lib.equal(os.lstat(f"{tmp}/{name}"), looks, f"{name} afterwards")
+    lib.write(f"{tmp}/empty", "")
+    for _ in range(2):
+        make(f"{tmp}/checkpoint", f"{tmp}/empty")
+
+
 def sealed(path, blob):
     """Writes an index with the right sum."""
     lib.write(f"{path}.tail", bytes(blob[24:]))

@@ -119,13 +119,13 @@ def test_merge_strategy_refused(tmp):
     lib.write(f"{tmp}/both/a.json", "{}")
     lib.write(f"{tmp}/both/b.ckpt", "")
     os.mkdir(f"{tmp}/out")
-    lib.write(f"{tmp}/out/old.ckpt", "old")
+    old = merge(folder, f"{tmp}/out/old.ckpt")
     for folder, to, *parts in ((f"{tmp}/nowhere", "old.ckpt", f"{tmp}/nowhere"), (f"{tmp}/empty", "old.ckpt", f"{tmp}/empty"), (f"{tmp}/broken", "old.ckpt", "x.ckpt"),
                                (f"{tmp}/hole", "old.ckpt", "stage 0"), (f"{tmp}/both", "old.ckpt", ".json", ".ckpt"),
                                (folder, "no/such/folder.ckpt", "no/such/folder.ckpt", "No such file"), (folder, "", f"{tmp}/out/", "irectory")):
         lib.refused("merge-strategy", folder, f"{tmp}/out/{to}", parts=parts)
         lib.equal(os.listdir(f"{tmp}/out"), ["old.ckpt"], f"{folder}: what is there")
-        lib.equal(lib.read(f"{tmp}/out/old.ckpt"), b"old", f"{folder}: the old file")
+        lib.equal(lib.read(f"{tmp}/out/old.ckpt"), old, f"{folder}: the old file")
     for args in ((), (folder,), (folder, "a", "b")):
         lib.refused("merge-strategy", *args, parts=["DIR", "FILE"], code=2)
 
@@ -134,16 +134,34 @@ def test_merge_strategy_replaces(tmp):
     """The file appears whole under its name: readers of the old one keep it. It may lie in DIR itself, and be merged again."""
     model = sharded.pipeline()
     folder = model.save_strategy(f"{tmp}/strategy")
-    lib.write(f"{tmp}/out.ckpt", "old")
+    lib.write(f"{tmp}/out.ckpt", "")
     with open(f"{tmp}/out.ckpt", "rb") as old:
         data = merge(folder, f"{tmp}/out.ckpt")
-        lib.equal(old.read(), b"old", "what a reader of the old file sees")
+        lib.equal(old.read(), b"", "what a reader of the old file sees")
     lib.equal(merge(folder, f"{folder}/merged.ckpt"), data, "inside of DIR")
     lib.equal(merge(folder, f"{folder}/merged.ckpt"), data, "again, with the merged one beside the others")
     lib.equal(sorted(os.listdir(folder)), ["ckpt_strategy_rank_0.ckpt", "ckpt_strategy_rank_1.ckpt", "merged.ckpt"], "what is there")
     code, _, err = lib.gatherfs("merge-strategy", os.path.relpath(folder, tmp), "relative.ckpt", cwd=tmp)
     lib.equal((code, err), (0, ""), "relative paths")
     lib.equal(lib.read(f"{tmp}/relative.ckpt"), data, "relative paths")
+
+
+def test_merge_strategy_replaces_nothing_else(tmp):
+    """No file that was not made so, be it one that is merged, a checkpoint or anything else, and nothing that is no regular file."""
+    model = sharded.pipeline()
+    folder = model.save_strategy(f"{tmp}/strategy")
+    stages = sorted(os.path.join(folder, name) for name in os.listdir(folder))
+    weights = f"{model.save(f'{tmp}/checkpoint')}/rank_0/net_rank_0-1_10.safetensors"
+    os.mkfifo(f"{tmp}/fifo")
+    os.symlink("nowhere", f"{tmp}/link")
+    for args, victim in (((folder, stages[0]), stages[0]), (stages[:2], stages[1]), ((folder, weights), weights)):
+        before = lib.read(victim)
+        lib.refused("merge-strategy", *args, parts=[victim, "no merged strategy"])
+        lib.equal(lib.read(victim), before, f"{victim} afterwards")
+    for name in ("fifo", "link"):
+        before = os.lstat(f"{tmp}/{name}")
+        lib.refused("merge-strategy", folder, f"{tmp}/{name}", parts=[name, "no regular file"])
+        lib.equal(os.lstat(f"{tmp}/{name}"), before, f"{name} afterwards")
 
 
 if __name__ == "__main__":
