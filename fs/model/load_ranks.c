@@ -146,6 +146,29 @@ static int fill_checkpoint(struct attempt *at, struct error *err)
 	return code == 0 ? build(at, err) : code;
 }
 
+static const char *name_of(const char *path)
+{
+	return strrchr(path, '/') + 1;
+}
+
+/* True when both are named for a step of a training, and begin differently. */
+static bool are_of_two(const char *a, const char *b)
+{
+	size_t len = step_prefix(a);
+
+	return step_parse(a).counted && step_parse(b).counted && (step_prefix(b) != len || memcmp(a, b, len) != 0);
+}
+
+/* A step is one by its numbers: two trainings may have saved it into one folder, each some of the ranks. */
+static int warn_of_two(struct attempt *at, uint64_t first, struct error *err)
+{
+	for (uint64_t i = first + 1; i < at->ranks.count; i++)
+		if (at->paths[i] && are_of_two(name_of(at->paths[first]), name_of(at->paths[i])))
+			return load_warn(at->ld, arena_printf(at->ld->model->arena, "the files of this step begin differently (%s, %s): they may be of two "
+							      "trainings", at->paths[first], at->paths[i]), err);
+	return 0;
+}
+
 /* What the user should know though it is no error. */
 static int warn(struct attempt *at, struct error *err)
 {
@@ -160,6 +183,8 @@ static int warn(struct attempt *at, struct error *err)
 	if (at->ranks.folders[first].rank != 0)
 		code = load_warn(ld, arena_printf(ld->model->arena, "rank_0 has no file of this step: parameters outside the strategy are rank_%u's",
 						  at->ranks.folders[first].rank), err);
+	if (code == 0)
+		code = warn_of_two(at, first, err);
 	for (uint32_t i = 0; code == 0 && i < s->count; i++)
 		if (strategy > s->list[i].stamp.mtime.tv_sec)
 			return load_warn(ld, "the strategy files are newer than the step: a later training may have rewritten them", err);

@@ -3,6 +3,7 @@
 import os
 
 from mount import lib
+from mount.rankviews import warnings
 from ref import sharded
 from ref.algebra import Layout
 
@@ -71,6 +72,24 @@ def test_step_forms(tmp):
     for form, seed in (("1_5", 1), ("-1_5", 1), ("1_10", 2), ("2_3", 3), ("3", 3), ("_10", 2), ("10", 2)):
         shows(source, seed, f"step={form}")
     lib.refused_mount(source, "step=7_7", parts=["7_7"])
+
+
+def test_files_of_two_trainings(tmp):
+    """Which saved one step of some ranks each into one folder: what is shown may be half of the one and half of the other, and says so."""
+    source = series(tmp, {"1_10": (1, {0, 1})})
+    with lib.Mount(source) as root:
+        lib.equal(warnings(root), [], "of one training")
+    os.rename(f"{source}/rank_1/net_rank_1-1_10.safetensors", f"{source}/rank_1/other_rank_1-1_10.safetensors")
+    for options in ([], ["step=1_10"]):
+        with lib.Mount(source, *options) as root:
+            said, = warnings(root)
+            lib.need("two trainings" in said and "net_rank_0-1_10" in said and "other_rank_1-1_10" in said, f"{options}: {said}")
+    code, said, _ = lib.gatherfs("check", source)
+    lib.need(code == 0 and "two trainings" in said, f"check: {said}")
+    for rank, name in enumerate(("net_rank_0-1_10", "other_rank_1-1_10")):  # names that a training does not give tell nothing
+        os.rename(f"{source}/rank_{rank}/{name}.safetensors", f"{source}/rank_{rank}/part{rank}.safetensors")
+    with lib.Mount(source) as root:
+        lib.equal(warnings(root), [], "with names that are no step's")
 
 
 def test_junk_is_stepped_over(tmp):
