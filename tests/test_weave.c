@@ -354,6 +354,7 @@ Test(weave, few_runs)
 	const struct tensor *of[3] = { &t[0], &t[1], &t[2] };
 	struct weave_part part[3];
 	struct weave w = { .factors = 4, .shape = { GROUPS, Q + 2, DIM, HIDDEN }, .of = { 0, 0, 0, 1 }, .parts = part, .count = 3 };
+	struct woven made_of = { &w, of };
 	struct image *image = image_new(arena, 1);
 	struct grid whole = box_uncut(2);
 	struct plan plan;
@@ -372,7 +373,7 @@ Test(weave, few_runs)
 					       .axis = { 0, 0, 0, 1 },
 					       .step = { heads * DIM, DIM, 1, 1 } };
 	}
-	cr_assert_eq(weave_make("qkv", &(struct woven){ &w, of }, arena, &out, &err), 0, "%s", err.msg);
+	cr_assert_eq(weave_make("qkv", &made_of, arena, &out, &err), 0, "%s", err.msg);
 	cr_assert_eq(out.axes, 2);
 	cr_assert_eq(out.shape[0], GROUPS * (Q + 2) * DIM);
 	cr_assert_eq(out.shape[1], HIDDEN);

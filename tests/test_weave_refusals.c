@@ -62,6 +62,7 @@ Test(weave, refusals)
 		};
 		const struct tensor *of[2] = { &bad_a, &bad_b };
 		struct weave w = { .factors = 2, .shape = { 2, 6 }, .of = { 0, 1 }, .parts = part, .count = 2 };
+		struct woven made_of = { &w, of };
 		struct arena *arena = arena_new();
 		struct tensor out;
 		struct error err;
@@ -69,10 +70,10 @@ Test(weave, refusals)
 		bad_a = (struct tensor){ .name = "a", .shape = six, .axes = 1, .dtype = DTYPE_F32 };
 		bad_b = (struct tensor){ .name = "b", .shape = pairs, .axes = 2, .dtype = DTYPE_F32 };
 		if (i == sizeof(bad) / sizeof(*bad)) {
-			cr_assert_eq(weave_make("t", &(struct woven){ &w, of }, arena, &out, &err), 0, "%s", err.msg);
+			cr_assert_eq(weave_make("t", &made_of, arena, &out, &err), 0, "%s", err.msg);
 		} else {
 			bad[i].spoil(&w, part);
-			cr_assert_eq(weave_make("t", &(struct woven){ &w, of }, arena, &out, &err), -EINVAL, "case %zu", i);
+			cr_assert_eq(weave_make("t", &made_of, arena, &out, &err), -EINVAL, "case %zu", i);
 			cr_assert_str_eq(err.msg, bad[i].says);
 		}
 		arena_free(arena);

@@ -50,7 +50,8 @@ int pattern_parse(const char *word, const struct names *known, struct arena *are
 		if (*word == '}')
 			return error_set(err, -EINVAL, "\"%s\": a brace that was not opened", word);
 		if (*word == '{') {
-			to = stpcpy(to, "{}");
+			*to++ = '{';
+			*to++ = '}';
 			code = take_index(word, known, arena, out, &word, err);
 			out->tail = to;
 		}
